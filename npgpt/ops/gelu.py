@@ -1,0 +1,52 @@
+"""The Gaussian error linear unit: in GPT-2's approximate form, and in the exact one."""
+
+import math
+
+import numpy as np
+
+from npgpt.arrays import Array
+
+GELU_CUBIC = 0.044715
+GELU_SCALE = math.sqrt(2 / math.pi)
+SATURATED = 16.0
+GONE = 40.0  # Φ(−40) is 0 in float64
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has no erf of its own
+
+
+def gelu_new(x: Array) -> Array:
+    """`x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`: what GPT-2 was trained with.
+
+    x (..., n) -> (..., n), dtype kept. Differs from `gelu` by up to 4.8e-4.
+
+    Source: Hendrycks & Gimpel 2016, "Gaussian Error Linear Units"; GPT-2's model.py.
+
+    >>> import numpy as np
+    >>> gelu_new(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1588,  0.    ,  0.8412])
+    """
+    # Beyond SATURATED the result is x or 0 in every dtype; clipped, nothing overflows.
+    t = np.clip(x, -SATURATED, SATURATED)
+    t += GELU_CUBIC * t * t * t
+    t *= GELU_SCALE
+    np.tanh(t, out=t)
+    t += 1
+    t *= np.maximum(x, -SATURATED) / 2
+    return t
+
+
+def gelu(x: Array) -> Array:
+    """`x · Φ(x)`, Φ the cumulative distribution function of the standard normal.
+
+    Computed as `x/2 · erfc(−x/√2)`, which keeps its digits where Φ(x) is tiny, in float64, and
+    rounded to x's dtype. x (..., n) -> (..., n).
+
+    Source: Hendrycks & Gimpel 2016, "Gaussian Error Linear Units".
+
+    >>> import numpy as np
+    >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1587,  0.    ,  0.8413])
+    """
+    wide = np.maximum(x, -GONE, dtype=np.float64)
+    tail = np.asarray(_erfc(wide * -math.sqrt(0.5)), dtype=np.float64)
+    return (wide / 2 * tail).astype(x.dtype)

@@ -1,0 +1,26 @@
+"""Layer normalization."""
+
+import numpy as np
+
+from npgpt.arrays import Array, quiet
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> Array:
+    """`(x − mean) / sqrt(variance + eps) · weight + bias`, over the last axis.
+
+    x (..., embd), weight and bias (embd) -> (..., embd). The variance is the biased one, the mean
+    of the squared deviations. A constant row gives the bias; with eps = 0 it gives NaN (0/0).
+
+    Source: Ba, Kiros & Hinton 2016, "Layer Normalization", with eps as in GPT-2's model.py.
+
+    >>> import numpy as np
+    >>> layer_norm(np.array([1.0, 3.0]), np.ones(2), np.zeros(2), eps=0.0)
+    array([-1.,  1.])
+    """
+    with quiet():
+        centred: Array = x - x.mean(axis=-1, keepdims=True)
+        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        centred /= np.sqrt(variance + eps)
+        centred *= weight
+        centred += bias
+    return centred

@@ -1,0 +1,68 @@
+"""Softmax with temperature, and its logarithm."""
+
+import math
+
+import numpy as np
+
+from npgpt.arrays import Array, quiet
+from npgpt.errors import SettingError
+
+
+def softmax(logits: Array, *, temperature: float = 1.0) -> Array:
+    """`exp(zᵢ/T) / Σⱼ exp(zⱼ/T)`, over the last axis: (..., n) -> (..., n), dtype kept.
+
+    The limits are exact, and no input warns or overflows:
+
+    - −inf gets 0; a row that is all −inf gets all zeros (nothing is possible, nothing is likely);
+    - +inf entries share everything equally;
+    - T = 0 is the limit T → 0: the largest entries share everything equally;
+    - a row that holds NaN gives NaN.
+
+    Raises SettingError for a temperature that is negative or not finite.
+
+    >>> import numpy as np
+    >>> softmax(np.array([6.0, 3.0])).round(4)
+    array([0.9526, 0.0474])
+    >>> softmax(np.array([6.0, 3.0]), temperature=1.5).round(4)
+    array([0.8808, 0.1192])
+    """
+    weights = np.exp(_below_maximum(logits, temperature))
+    total = weights.sum(axis=-1, keepdims=True)
+    total[total == 0] = 1
+    weights /= total
+    return weights
+
+
+def log_softmax(logits: Array, *, temperature: float = 1.0) -> Array:
+    """`zᵢ/T − log Σⱼ exp(zⱼ/T)`, over the last axis: (..., n) -> (..., n), dtype kept.
+
+    The limits are those of `softmax`: what gets 0 there gets −inf here, a row that is all −inf
+    stays all −inf.
+
+    >>> import numpy as np
+    >>> log_softmax(np.array([0.0, -np.inf, 0.0])).round(4)
+    array([-0.6931,    -inf, -0.6931])
+    """
+    shifted = _below_maximum(logits, temperature)
+    total = np.exp(shifted).sum(axis=-1, keepdims=True)
+    total[total == 0] = 1
+    shifted -= np.log(total)
+    return shifted
+
+
+def _below_maximum(logits: Array, temperature: float) -> Array:
+    """`(z − max z) / T`: at most 0, and 0 exactly for the largest, also where T = 0 or max = inf.
+
+    A row that is all −inf stays so.
+    """
+    if not 0 <= temperature < math.inf:
+        raise SettingError(f"temperature is {temperature!r}; give a finite number, 0 or more")
+    top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
+    # Subtracting and dividing only below the maximum: inf − inf and 0 / 0 never arise.
+    below = ~(logits == top)
+    shifted = np.where(top > -np.inf, np.zeros_like(logits), logits)
+    with quiet():
+        np.subtract(logits, top, out=shifted, where=below)
+        if temperature != 1:
+            np.divide(shifted, logits.dtype.type(temperature), out=shifted, where=below)
+    return shifted
