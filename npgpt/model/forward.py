@@ -1,0 +1,141 @@
+"""GPT-2's forward pass.
+
+Axes: batch (rows), query (the new positions), key (past and new positions), head, head_dim
+(embd / head), embd (width of the residual stream), inner (width of the MLP), vocab.
+
+Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", and its code.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.arrays import Array, Mask, Tokens, quiet
+from npgpt.config import Config
+from npgpt.errors import PromptError
+from npgpt.model.cache import Cache, empty
+from npgpt.model.inputs import checked_positions, checked_tokens
+from npgpt.model.parameters import MLP, Affine, Attention, Block, Parameters
+from npgpt.ops.activation import ACTIVATIONS
+from npgpt.ops.attention import attention, causal_mask
+from npgpt.ops.embedding import embedding
+from npgpt.ops.layer_norm import layer_norm
+from npgpt.ops.linear import linear
+from npgpt.trace import Tap, discard
+
+
+class Output(NamedTuple):
+    """What a forward pass gives.
+
+    logits (batch, kept, vocab); hidden (batch, query, embd), the final layer norm's output; past,
+    the cache to go on from.
+    """
+
+    logits: Array
+    hidden: Array
+    past: Cache
+
+
+def forward(
+    tokens: Tokens,
+    parameters: Parameters,
+    config: Config,
+    *,
+    past: Cache | None = None,
+    mask: Mask | None = None,
+    positions: Tokens | None = None,
+    logits_to_keep: int | None = None,
+    tap: Tap = discard,
+) -> Output:
+    """Logits for the token after each of `tokens`.
+
+    tokens (batch, query), at least one row and one column. mask (batch, query), True where a token
+    is real, default all: padding may stand on either side or between, and is not looked at.
+    positions (batch, query), default the running count of real tokens, the past's included, so
+    that a padded row equals the same row alone. `past` is the `past` of the call on the positions
+    before these. `logits_to_keep=n` gives the logits of the last n columns only.
+
+    Everything is computed in the dtype of the parameters. What the result holds at a padding
+    position means nothing.
+
+    Raises PromptError for tokens, mask or positions of the wrong shape or kind and for an unknown
+    id, and ContextLengthError for a position past `n_positions`.
+    """
+    tokens, mask = checked_tokens(tokens, mask)
+    batch, query = tokens.shape
+    if past is None:
+        past = empty(config, batch, parameters.wte.weight.dtype)
+    elif len(past.real) != batch:
+        raise PromptError(f"{batch} rows of tokens cannot go on from {len(past.real)} rows of past")
+    if positions is None:
+        seen = past.real.sum(axis=1, keepdims=True)
+        positions = np.maximum(seen + mask.cumsum(axis=1) - 1, 0)
+    positions = checked_positions(positions, tokens.shape, config.n_positions)
+    cache = past.extend(mask)
+    may_look = causal_mask(query, cache.length) & cache.real[:, None, None]  # batch, 1, query, key
+    run = _Pass(config, cache, may_look, tap)
+
+    with quiet():
+        x = tap("token_embedding", None, embedding(tokens, parameters.wte.weight))
+        x = x + tap("position_embedding", None, embedding(positions, parameters.wpe.weight))
+        for layer, block in enumerate(parameters.h):
+            x = _block(x, block, run, layer)  # batch, query, embd
+        hidden = tap("ln_f", None, _normed(x, parameters.ln_f, config))
+        kept = hidden if logits_to_keep is None else hidden[:, max(query - logits_to_keep, 0) :]
+        logits = tap("logits", None, linear(kept, parameters.lm_head.weight.T, None))
+    return Output(logits, hidden, cache)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What all layers of one forward pass share."""
+
+    config: Config
+    cache: Cache
+    may_look: Mask
+    tap: Tap
+
+
+def _block(x: Array, block: Block, run: _Pass, layer: int) -> Array:
+    tap = run.tap
+    x = tap("resid_pre", layer, x)
+    normed = tap("ln_1", layer, _normed(x, block.ln_1, run.config))
+    x = x + tap("attn_out", layer, _attention(normed, block.attn, run, layer))
+    x = tap("resid_mid", layer, x)
+    normed = tap("ln_2", layer, _normed(x, block.ln_2, run.config))
+    x = x + tap("mlp_out", layer, _mlp(normed, block.mlp, run, layer))
+    return tap("resid_post", layer, x)
+
+
+def _attention(x: Array, attn: Attention, run: _Pass, layer: int) -> Array:
+    config, tap = run.config, run.tap
+    batch, query, embd = x.shape
+    qkv = linear(x, attn.c_attn.weight, attn.c_attn.bias)  # batch, query, 3 * embd
+    qkv = qkv.reshape(batch, query, 3, config.n_head, config.head_dim)
+    q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # batch, head, query, head_dim each
+    q = tap("query", layer, q)
+    run.cache.write(layer, tap("key", layer, k), tap("value", layer, v))
+    keys, values = run.cache.layer(layer)  # batch, head, key, head_dim
+
+    scale = 1.0
+    if config.scale_attn_weights:
+        scale /= math.sqrt(config.head_dim)
+    if config.scale_attn_by_inverse_layer_idx:
+        scale /= layer + 1
+    out = attention(q, keys, values, mask=run.may_look, scale=scale, tap=tap, layer=layer)
+    out = tap("head_out", layer, out)  # batch, head, query, head_dim
+    merged = out.swapaxes(1, 2).reshape(batch, query, embd)
+    return linear(merged, attn.c_proj.weight, attn.c_proj.bias)
+
+
+def _mlp(x: Array, mlp: MLP, run: _Pass, layer: int) -> Array:
+    activation = ACTIVATIONS[run.config.activation_function]
+    pre = run.tap("mlp_pre", layer, linear(x, mlp.c_fc.weight, mlp.c_fc.bias))
+    post = run.tap("mlp_post", layer, activation(pre))  # batch, query, inner
+    return linear(post, mlp.c_proj.weight, mlp.c_proj.bias)
+
+
+def _normed(x: Array, ln: Affine, config: Config) -> Array:
+    return layer_norm(x, ln.weight, ln.bias, eps=config.layer_norm_epsilon)

@@ -1,0 +1,161 @@
+"""The weights of a GPT-2: a frozen tree whose field names are those of the checkpoints."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npgpt.arrays import Array
+from npgpt.config import Config
+from npgpt.errors import CheckpointError
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A table: weight (rows, embd)."""
+
+    weight: Array
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Weight and bias: of a linear map, (in, out) and (out); of a layer norm, (embd) both."""
+
+    weight: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class Attention:
+    """`c_attn` makes query, key and value side by side; `c_proj` mixes the heads' outputs."""
+
+    c_attn: Affine
+    c_proj: Affine
+
+
+@dataclass(frozen=True)
+class MLP:
+    """`c_fc` widens, `c_proj` narrows."""
+
+    c_fc: Affine
+    c_proj: Affine
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer of the transformer."""
+
+    ln_1: Affine
+    attn: Attention
+    ln_2: Affine
+    mlp: MLP
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All weights. Where the head is tied, `lm_head` is `wte` itself."""
+
+    wte: Embedding
+    wpe: Embedding
+    h: tuple[Block, ...]
+    ln_f: Affine
+    lm_head: Embedding
+
+
+def shapes(config: Config) -> Shapes:
+    """Name and shape of every tensor that a checkpoint of this configuration holds.
+
+    >>> from npgpt.config import Config
+    >>> tiny = shapes(Config(vocab_size=5, n_positions=3, n_embd=2, n_head=1, n_layer=1))
+    >>> tiny["h.0.attn.c_attn.weight"], len(tiny)
+    ((2, 6), 16)
+    """
+    embd, inner = config.n_embd, config.inner
+    found: Shapes = {
+        "wte.weight": (config.vocab_size, embd),
+        "wpe.weight": (config.n_positions, embd),
+    }
+    for layer in range(config.n_layer):
+        for name, shape in (
+            ("ln_1", (embd,)),
+            ("attn.c_attn", (embd, 3 * embd)),
+            ("attn.c_proj", (embd, embd)),
+            ("ln_2", (embd,)),
+            ("mlp.c_fc", (embd, inner)),
+            ("mlp.c_proj", (inner, embd)),
+        ):
+            found[f"h.{layer}.{name}.weight"] = shape
+            found[f"h.{layer}.{name}.bias"] = shape[-1:]
+    found["ln_f.weight"] = found["ln_f.bias"] = (embd,)
+    if not config.tie_word_embeddings:
+        found["lm_head.weight"] = (config.vocab_size, embd)
+    return found
+
+
+def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Parameters:
+    """The parameter tree of arrays named and shaped as in `shapes(config)`, without copying them.
+
+    All must share one dtype, float32 or float64: that is the dtype the model computes in.
+    Raises CheckpointError, once, naming every tensor that is missing, unexpected or mis-shaped.
+    """
+    expected = shapes(config)
+    problems = [
+        *(f"{name} is missing" for name in expected if name not in arrays),
+        *(f"{name} is not expected" for name in arrays if name not in expected),
+        *(
+            f"{name} has shape {arrays[name].shape}, not {shape}"
+            for name, shape in expected.items()
+            if name in arrays and arrays[name].shape != shape
+        ),
+    ]
+    if problems:
+        raise CheckpointError(
+            f"the tensors are not those of the config ({len(problems)} differ): "
+            + "; ".join(problems)
+        )
+    dtypes = sorted({str(array.dtype) for array in arrays.values()})
+    if len(dtypes) != 1 or dtypes[0] not in ("float32", "float64"):
+        raise CheckpointError(
+            f"the tensors are {', '.join(dtypes)}; convert all of them to float32 or to float64"
+        )
+
+    def affine(name: str) -> Affine:
+        return Affine(arrays[f"{name}.weight"], arrays[f"{name}.bias"])
+
+    def block(name: str) -> Block:
+        return Block(
+            affine(f"{name}.ln_1"),
+            Attention(affine(f"{name}.attn.c_attn"), affine(f"{name}.attn.c_proj")),
+            affine(f"{name}.ln_2"),
+            MLP(affine(f"{name}.mlp.c_fc"), affine(f"{name}.mlp.c_proj")),
+        )
+
+    wte = Embedding(arrays["wte.weight"])
+    return Parameters(
+        wte=wte,
+        wpe=Embedding(arrays["wpe.weight"]),
+        h=tuple(block(f"h.{layer}") for layer in range(config.n_layer)),
+        ln_f=affine("ln_f"),
+        lm_head=wte if config.tie_word_embeddings else Embedding(arrays["lm_head.weight"]),
+    )
+
+
+def to_arrays(parameters: Parameters) -> dict[str, Array]:
+    """Every tensor by its name: the inverse of `from_arrays`. A tied head is not listed."""
+    arrays = dict(_leaves(parameters, ""))
+    if parameters.lm_head is parameters.wte:
+        del arrays["lm_head.weight"]
+    return arrays
+
+
+def _leaves(node: object, name: str) -> Iterator[tuple[str, Array]]:
+    if isinstance(node, np.ndarray):
+        yield name, node
+        return
+    children = enumerate(node) if isinstance(node, tuple) else vars(node).items()
+    for key, child in children:
+        yield from _leaves(child, f"{name}.{key}" if name else str(key))
