@@ -1,0 +1,137 @@
+"""Tokenizer files of a checkpoint folder, as OpenAI and Hugging Face name them."""
+
+from collections.abc import Collection
+from os import PathLike
+from pathlib import Path
+
+from npgpt.errors import TokenizerError
+from npgpt.tokenizer import tokenizer_json
+from npgpt.tokenizer.disk import read_object, read_text, reading, write_object, write_text
+from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
+
+WHOLE = "tokenizer.json"
+# vocabulary -> its merges: Hugging Face's names and OpenAI's, for the same contents
+PAIRS = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
+# {text: id} of special tokens besides END_OF_TEXT, for which a pair has no place
+ADDED = "added_tokens.json"
+# settings of transformers that overrule all of these, and two that would change every text
+CONFIG = "tokenizer_config.json"
+_UNLIKE_GPT2 = ("add_prefix_space", "add_bos_token")
+
+_VERSION = "#version"
+
+
+def load(folder: str | PathLike[str]) -> Tokenizer | None:
+    """The tokenizer of a folder, or None where it holds no tokenizer's files.
+
+    Of several, the first of: tokenizer.json, which alone says by which rules it encodes and is
+    what transformers reads; vocab.json and merges.txt; encoder.json and vocab.bpe. In a pair,
+    `<|endoftext|>` is special, and so are the tokens of an added_tokens.json beside it.
+
+    Raises TokenizerError, with the file and the reason, for a file that cannot be read, does not
+    make sense, or is not GPT-2's kind of tokenizer, `add_prefix_space` or `add_bos_token` in a
+    tokenizer_config.json included. Nothing is guessed and nothing repaired.
+    """
+    folder = Path(folder)
+    if (folder / WHOLE).exists():
+        with reading(folder / WHOLE):
+            tokenizer = tokenizer_json.parse(read_object(folder / WHOLE))
+        _check_config(folder / CONFIG)
+        return tokenizer
+    for vocab, merges in PAIRS.items():
+        present = [name for name in (vocab, merges) if (folder / name).exists()]
+        if len(present) == 1:
+            missing = merges if present == [vocab] else vocab
+            raise TokenizerError(f"{folder / present[0]}: {missing} must be beside it")
+        if present:
+            _check_config(folder / CONFIG)
+            return _load_pair(folder / vocab, folder / merges)
+    return None
+
+
+def save(
+    tokenizer: Tokenizer,
+    folder: str | PathLike[str],
+    *,
+    forms: Collection[str] = (WHOLE, "vocab.json"),
+) -> None:
+    """Write the tokenizer's files, such that `load` and Hugging Face's tokenizers read the same.
+
+    `forms` names the first file of each form to write, out of tokenizer.json, vocab.json (with
+    merges.txt) and encoder.json (with vocab.bpe). With a pair goes an added_tokens.json where
+    there are special tokens besides `<|endoftext|>`; where there are none, one that is there is
+    removed. Files of these names are written over. The folder is made if need be.
+
+    Raises TokenizerError for another name in `forms`.
+    """
+    if not set(forms) <= {WHOLE, *PAIRS}:
+        raise TokenizerError(f"forms is {forms!r}; give some of {[WHOLE, *PAIRS]}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if WHOLE in forms:
+        write_object(folder / WHOLE, tokenizer_json.compose(tokenizer))
+    for vocab, merges in PAIRS.items():
+        if vocab in forms:
+            _save_pair(tokenizer, folder / vocab, folder / merges)
+
+
+def _load_pair(vocab_file: Path, merges_file: Path) -> Tokenizer:
+    with reading(vocab_file):
+        vocab = read_object(vocab_file)
+    special = {END_OF_TEXT: vocab.pop(END_OF_TEXT)} if END_OF_TEXT in vocab else {}
+    added_file = vocab_file.with_name(ADDED)
+    if added_file.exists():
+        with reading(added_file, vocab_file):
+            for token, id_ in read_object(added_file).items():
+                known = special.get(token, vocab.pop(token, id_))
+                if known != id_:
+                    raise TokenizerError(f"{token!r} has both id {id_!r} and {known!r}")
+                special[token] = id_
+    with reading(merges_file):
+        merges = _parse_merges(read_text(merges_file))
+    with reading(vocab_file, merges_file):
+        return Tokenizer(vocab, merges, special)
+
+
+def _save_pair(tokenizer: Tokenizer, vocab_file: Path, merges_file: Path) -> None:
+    added = dict(tokenizer.special_tokens)
+    vocab = dict(tokenizer.vocab)
+    if END_OF_TEXT in added:
+        vocab[END_OF_TEXT] = added.pop(END_OF_TEXT)
+    write_object(vocab_file, vocab)
+    lines = [f"{_VERSION}: 0.2", *(f"{left} {right}" for left, right in tokenizer.merges), ""]
+    write_text(merges_file, "\n".join(lines))
+    if added:
+        write_object(vocab_file.with_name(ADDED), added)
+    else:
+        vocab_file.with_name(ADDED).unlink(missing_ok=True)
+
+
+def _parse_merges(text: str) -> tuple[tuple[str, str], ...]:
+    r"""The pairs of a merges.txt: two tokens a line, after a first line that may name a version.
+
+    >>> _parse_merges("#version: 0.2\nĠ t\n# #\n")
+    (('Ġ', 't'), ('#', '#'))
+    """
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    merges = []
+    for number, line in enumerate(lines, start=1):
+        if number == 1 and (line.startswith(_VERSION) or not line):
+            continue
+        parts = line.split(" ")
+        if len(parts) != 2 or not all(parts):
+            raise TokenizerError(f"line {number} is {line!r}; expected two tokens and one space")
+        merges.append((parts[0], parts[1]))
+    return tuple(merges)
+
+
+def _check_config(file: Path) -> None:
+    if not file.exists():
+        return
+    with reading(file):
+        settings = read_object(file)
+        for name in _UNLIKE_GPT2:
+            if settings.get(name):
+                raise TokenizerError(
+                    f"{name} is {settings[name]!r}; GPT-2 has false: a text is encoded as it stands"
+                )

@@ -1,0 +1,50 @@
+"""Special tokens in a text: where they are allowed, they are cut out of it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Literal
+
+from npgpt.errors import TokenizerError
+
+Allowed = AbstractSet[str] | Literal["all"]
+
+
+def cut(text: str, special_tokens: Mapping[str, int], allowed: Allowed) -> Iterator[str | int]:
+    """The text in order, as pieces of ordinary text and ids of the allowed special tokens.
+
+    Of two special tokens that begin at one place the longer is taken. Raises TokenizerError for
+    an allowed name that is not a special token.
+
+    >>> list(cut("a<|endoftext|>b", {"<|endoftext|>": 256}, "all"))
+    ['a', 256, 'b']
+    >>> list(cut("a<|endoftext|>b", {"<|endoftext|>": 256}, frozenset()))
+    ['a<|endoftext|>b']
+    """
+    names = frozenset(special_tokens) if allowed == "all" else allowed
+    if isinstance(names, str) or not names <= special_tokens.keys():
+        raise TokenizerError(
+            f"allowed_special is {allowed!r}; give 'all' or a set out of {sorted(special_tokens)}"
+        )
+    if not names:
+        return iter((text,))
+    longest_first = sorted(names, key=len, reverse=True)
+    # A group in the pattern keeps the separators among the pieces, at the odd places.
+    pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+    return (special_tokens[p] if place % 2 else p for place, p in enumerate(pieces))
+
+
+def check_text(text: str) -> None:
+    r"""Raise TokenizerError for a text that holds a lone surrogate, which has no UTF-8.
+
+    >>> check_text("ab\ud800")
+    Traceback (most recent call last):
+    npgpt.errors.TokenizerError: '\ud800' at position 2 is a lone surrogate; put a character there
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"{text[error.start]!r} at position {error.start} is a lone surrogate; "
+            "put a character there"
+        ) from None

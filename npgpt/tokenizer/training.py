@@ -1,0 +1,135 @@
+"""Training of a byte-pair vocabulary."""
+
+import heapq
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from npgpt.errors import TokenizerError
+from npgpt.tokenizer import byte_alphabet
+from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
+from npgpt.tokenizer.special import check_text
+from npgpt.tokenizer.split import split
+
+Pair = tuple[int, int]
+
+# A pair that occurs once would make a token of one use.
+LEAST_COUNT = 2
+
+
+def train(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
+    """A tokenizer for texts like these, with `vocab_size` tokens, `<|endoftext|>` the last.
+
+    Starts from the 256 bytes, with GPT-2's ids. Then, until the vocabulary is full, the pair of
+    adjacent tokens that occurs most often within the words of the texts is merged into a new
+    token; among equals the one of the lowest ids, first of the left token, then of the right.
+    Overlapping occurrences all count (`aaa` holds the pair `a a` twice). If no pair is left that
+    occurs twice, training stops there and the vocabulary is smaller than asked for.
+    `<|endoftext|>` in a text is ordinary text.
+
+    Source: Sennrich, Haddow and Birch, 2016, Neural Machine Translation of Rare Words with
+    Subword Units; over bytes as in Radford et al., 2019, Language Models are Unsupervised
+    Multitask Learners.
+
+    Raises TokenizerError for a `vocab_size` below 257 (256 bytes and `<|endoftext|>`), and for a
+    text with a lone surrogate.
+
+    >>> tokenizer = train(["low low low lower newest"], vocab_size=260)
+    >>> tokenizer.merges
+    (('l', 'o'), ('lo', 'w'), ('Ġ', 'low'))
+    """
+    least = len(byte_alphabet.ALPHABET) + 1
+    if vocab_size < least:
+        raise TokenizerError(
+            f"vocab_size is {vocab_size!r}; give {least} or more: the bytes and {END_OF_TEXT}"
+        )
+    tokens = list(byte_alphabet.ALPHABET)
+    vocab = {token: index for index, token in enumerate(tokens)}
+    merges = []
+    corpus = _Corpus(_words(texts))
+    while len(vocab) < vocab_size - 1:
+        best = corpus.most_frequent()
+        if best is None:
+            break
+        left, right = tokens[best[0]], tokens[best[1]]
+        merges.append((left, right))
+        # Two pairs may spell the same token, `a bc` and `ab c`; it is one token all the same.
+        if left + right not in vocab:
+            vocab[left + right] = len(tokens)
+            tokens.append(left + right)
+        corpus.merge(best, vocab[left + right])
+    return Tokenizer(vocab, tuple(merges), {END_OF_TEXT: len(vocab)})
+
+
+def _words(texts: Iterable[str]) -> list[tuple[list[int], int]]:
+    """The distinct words of the texts as ids of bytes, and how often each occurs."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        check_text(text)
+        counts.update(split(text))
+    ids = {letter: index for index, letter in enumerate(byte_alphabet.ALPHABET)}
+    return [
+        ([ids[letter] for letter in byte_alphabet.to_printable(word.encode())], count)
+        for word, count in counts.items()
+    ]
+
+
+class _Corpus:
+    """Words, and how often each pair occurs in them, kept up to date as pairs are merged."""
+
+    def __init__(self, words: list[tuple[list[int], int]]) -> None:
+        self._words = words
+        self._counts: Counter[Pair] = Counter()
+        self._places: defaultdict[Pair, set[int]] = defaultdict(set)  # words that may hold it
+        for place, (word, count) in enumerate(words):
+            for pair in itertools.pairwise(word):
+                self._counts[pair] += count
+                self._places[pair].add(place)
+        self._heap = [(-count, pair) for pair, count in self._counts.items()]
+        heapq.heapify(self._heap)
+
+    def most_frequent(self) -> Pair | None:
+        """The pair to merge next, or None where none occurs often enough."""
+        while self._heap:
+            count, pair = self._heap[0]
+            if -count < LEAST_COUNT:
+                return None
+            if -count == self._counts[pair]:
+                return pair
+            heapq.heappop(self._heap)  # the pair has been counted anew since
+        return None
+
+    def merge(self, pair: Pair, token: int) -> None:
+        """Make each occurrence of the pair into the token."""
+        changes: Counter[Pair] = Counter()
+        for place in self._places.pop(pair):
+            word, count = self._words[place]
+            merged = _replace(word, pair, token)
+            self._words[place] = merged, count
+            for old in itertools.pairwise(word):
+                changes[old] -= count
+            for new in itertools.pairwise(merged):
+                changes[new] += count
+                self._places[new].add(place)
+        for changed, difference in changes.items():
+            if difference:
+                self._counts[changed] += difference
+                heapq.heappush(self._heap, (-self._counts[changed], changed))
+
+
+def _replace(word: list[int], pair: Pair, new: int) -> list[int]:
+    """The word with each occurrence of the pair, from left to right, made into one id.
+
+    >>> _replace([1, 1, 1, 2], (1, 1), 9)
+    [9, 1, 2]
+    """
+    replaced = []
+    position = 0
+    while position < len(word):
+        if tuple(word[position : position + 2]) == pair:
+            replaced.append(new)
+            position += 2
+        else:
+            replaced.append(word[position])
+            position += 1
+    return replaced

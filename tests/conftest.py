@@ -1,0 +1,15 @@
+"""Hypothesis profiles: `ci` is the default; HYPOTHESIS_PROFILE=deep searches ten times longer."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+EXAMPLES = 200
+
+# Slow examples are a matter of the machine, not of the code, so no deadline and no health check
+# on speed; every other health check stays.
+settings.register_profile(
+    "ci", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("deep", settings.get_profile("ci"), max_examples=10 * EXAMPLES)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
