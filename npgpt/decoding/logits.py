@@ -1,0 +1,44 @@
+"""Checking what `next_step` gave before a decoder believes it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from npgpt.arrays import Array
+from npgpt.decoding.problem import Problem
+from npgpt.decoding.prompts import check_vocabulary
+from npgpt.errors import NonFiniteError, SettingError
+
+
+def checked_logits(
+    logits: Array, problem: Problem, running: Sequence[int], *, step: int, width: int | None
+) -> Array:
+    """The logits, if they are floats (running, width) without NaN.
+
+    running: the prompts' places of the rows asked about. width: the columns of the step before,
+    None at the first step, which shows the vocabulary where the caller did not know it.
+
+    Raises SettingError for the wrong shape or kind, NonFiniteError for NaN, and at the first step
+    what `check_vocabulary` raises.
+    """
+    size = problem.vocab_size
+    got = f"next_step gave logits of shape {np.shape(logits)} for {len(running)} rows"
+    if np.ndim(logits) != 2 or len(logits) != len(running):
+        raise SettingError(f"{got}; it must give (rows, vocabulary), the last token's alone")
+    if not isinstance(logits, np.ndarray) or logits.dtype.kind != "f":
+        kind = getattr(logits, "dtype", type(logits).__name__)
+        raise SettingError(f"next_step gave logits of kind {kind}; it must give an array of floats")
+    if width is None:
+        if size is not None and logits.shape[1] < size:
+            raise SettingError(f"{got}, too narrow for a vocabulary of {size}; give its true size")
+        check_vocabulary(problem.prompts, problem.settings, size or logits.shape[1])
+    elif logits.shape[1] != width:
+        raise SettingError(f"{got}, but {width} columns before; the vocabulary must not change")
+    for place, row in zip(running, logits, strict=True):
+        if np.isnan(row).any():
+            token = int(np.isnan(row).argmax())
+            raise NonFiniteError(
+                f"next_step gave NaN for token {token}, in row {place} at step {step}; look for "
+                "NaN or overflow in the weights"
+            )
+    return logits

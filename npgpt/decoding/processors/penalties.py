@@ -1,0 +1,30 @@
+"""Processors that make tokens already in the row less likely."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from npgpt.arrays import Array, quiet
+from npgpt.decoding.row import Row
+
+
+def repetition_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> Array:
+    """`s < 0 → s · θ, else s / θ`, once for each distinct token of the row, prompt included.
+
+    scores (rows, vocab) -> (rows, vocab), dtype kept. θ > 1 makes those tokens less likely,
+    whatever the sign of their score; θ < 1 more likely.
+
+    Source: Keskar et al. 2019, "CTRL", section 4.1; the case s < 0 is Hugging Face's.
+
+    >>> import numpy as np
+    >>> repetition_penalty([Row([0, 1, 1], 2)], np.array([[3.0, -3.0, 3.0]]), penalty=1.5)
+    array([[ 2. , -4.5,  3. ]])
+    """
+    result = scores.copy()
+    for index, row in enumerate(rows):
+        seen = sorted(set(row.tokens))
+        # In float64, where θ is not rounded: a tiny θ must not become 0 in float32.
+        s = scores[index, seen].astype(np.float64)
+        with quiet():
+            result[index, seen] = np.where(s < 0, s * penalty, s / penalty)
+    return result

@@ -1,0 +1,10 @@
+from hypothesis import given
+from score_rows import score_rows
+
+from npgpt.decoding.greedy import likeliest
+
+
+@given(scores=score_rows(most_rows=1))
+def test_is_the_lowest_id_among_the_largest(scores):
+    row = scores[0].tolist()
+    assert likeliest(scores[0]) == row.index(max(row))

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from npgpt.decoding.logits import checked_logits
+from npgpt.decoding.problem import prepare
+from npgpt.decoding.settings import Settings
+from npgpt.errors import NonFiniteError, PromptError, SettingError
+
+
+def check(logits, *, tokens=([1], [2]), vocab_size=None, width=None, running=(0, 1), eos=()):
+    settings = Settings(max_length=4, eos_token_id=eos)
+    problem = prepare(tokens, settings, vocab_size=vocab_size)
+    return checked_logits(logits, problem, running, step=3, width=width)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_of_the_right_shape_pass_as_they_are(dtype):
+    logits = np.array([[0, -np.inf, np.inf]] * 2, dtype=dtype)
+    assert check(logits) is logits
+    assert check(logits, vocab_size=3, width=3) is logits
+
+
+@pytest.mark.parametrize(
+    ("logits", "parts"),
+    [
+        (np.zeros((1, 3)), ["(1, 3)", "2 rows"]),
+        (np.zeros(3), ["(3,)"]),
+        (np.zeros((2, 1, 3)), ["(2, 1, 3)", "last token"]),
+        (np.zeros((2, 3), int), ["int64", "floats"]),
+        ([[0.0] * 3] * 2, ["list", "floats"]),
+        (np.zeros((2, 2)), ["(2, 2)", "3"]),
+    ],
+)
+def test_anything_else_is_quoted(logits, parts):
+    with pytest.raises(SettingError) as caught:
+        check(logits, vocab_size=3)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_the_vocabulary_must_not_change():
+    with pytest.raises(SettingError, match=r"\(2, 3\).* 4 columns before"):
+        check(np.zeros((2, 3)), width=4)
+
+
+def test_nan_names_row_step_and_token():
+    logits = np.zeros((2, 3))
+    logits[1, 2] = np.nan
+    with pytest.raises(NonFiniteError, match="NaN for token 2, in row 5 at step 3"):
+        check(logits, running=(4, 5))
+
+
+def test_the_first_step_shows_an_unstated_vocabulary():
+    with pytest.raises(PromptError, match="holds token id 2"):
+        check(np.zeros((2, 2)))
+    with pytest.raises(SettingError, match="eos_token_id is 3"):
+        check(np.zeros((2, 3)), eos=3)
