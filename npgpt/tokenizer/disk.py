@@ -12,7 +12,7 @@ from npgpt.errors import TokenizerError
 @contextlib.contextmanager
 def reading(*files: Path) -> Iterator[None]:
     """Whatever goes wrong within becomes a TokenizerError that names the files."""
-    where = f"{files[0]}" + "".join(f" with {file.name}" for file in files[1:])
+    where = " with ".join([str(files[0]), *(file.name for file in files[1:])])
     try:
         yield
     except UnicodeDecodeError as error:

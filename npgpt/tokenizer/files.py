@@ -79,8 +79,10 @@ def _load_pair(vocab_file: Path, merges_file: Path) -> Tokenizer:
     with reading(vocab_file):
         vocab = read_object(vocab_file)
     special = {END_OF_TEXT: vocab.pop(END_OF_TEXT)} if END_OF_TEXT in vocab else {}
+    files = [vocab_file, merges_file]
     added_file = vocab_file.with_name(ADDED)
     if added_file.exists():
+        files.append(added_file)
         with reading(added_file, vocab_file):
             for token, id_ in read_object(added_file).items():
                 known = special.get(token, vocab.pop(token, id_))
@@ -89,7 +91,7 @@ def _load_pair(vocab_file: Path, merges_file: Path) -> Tokenizer:
                 special[token] = id_
     with reading(merges_file):
         merges = _parse_merges(read_text(merges_file))
-    with reading(vocab_file, merges_file):
+    with reading(*files):
         return Tokenizer(vocab, merges, special)
 
 

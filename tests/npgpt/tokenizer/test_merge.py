@@ -2,7 +2,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npgpt.tokenizer.merge import merge
@@ -20,7 +20,7 @@ def any_merges(draw: st.DrawFn) -> Merges:
     """
     ids = {letter: index for index, letter in enumerate(LETTERS)}
     pairs: dict[tuple[int, int], int] = {}
-    for _ in range(draw(st.integers(0, 12))):
+    for _ in range(draw(st.integers(0, 25))):
         left, right = draw(st.tuples(*2 * [st.sampled_from(sorted(ids))]))
         merged = ids.setdefault(left + right, len(ids))
         pairs[ids[left], ids[right]] = merged
@@ -43,7 +43,12 @@ def merge_by_definition(word: list[int], merges: Merges) -> list[int]:
 words = st.lists(st.integers(0, len(LETTERS) - 1), max_size=40)
 
 
+# After "b c" is merged, what "a b" was offered as is "a bc", whose turn is after "bc a".
+OUT_OF_DATE = {(1, 2): (0, 3), (0, 1): (1, 4), (3, 0): (2, 5), (0, 3): (3, 6)}
+
+
 @given(words, any_merges())
+@example([0, 1, 2, 0], OUT_OF_DATE)
 def test_merge_is_its_definition(word: list[int], merges: Merges) -> None:
     expected = merge_by_definition(word, merges)
     assert merge(word, merges) == expected

@@ -38,8 +38,8 @@ def train_by_definition(corpus: list[str], vocab_size: int) -> tuple[list[str], 
             key=lambda pair: (tokens.index(pair[0]), tokens.index(pair[1])),
         )
         merges.append(" ".join(best))
-        if "".join(best) not in tokens:
-            tokens.append("".join(best))
+        assert "".join(best) not in tokens
+        tokens.append("".join(best))
         words = [join(word, best) for word in words]
     return tokens, merges
 
