@@ -135,8 +135,10 @@ def from_json(fields: Mapping[str, Any]) -> Config:
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The fields of a `config.json` that Hugging Face's transformers loads as this model."""
-    fields = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
-    if isinstance(config.eos_token_id, tuple):
-        fields["eos_token_id"] = list(config.eos_token_id)
+    """The fields of a `config.json` that Hugging Face's transformers loads as this model.
+
+    >>> to_json(Config())["eos_token_id"] is None  # left out, transformers would take 50256
+    True
+    """
+    fields = dataclasses.asdict(config)
     return {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", **fields}

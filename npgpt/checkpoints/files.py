@@ -1,0 +1,109 @@
+"""The files of a checkpoint: found inside its folder only, mapped, and replaced in one step."""
+
+import mmap
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from npgpt.checkpoints.quoting import quoted
+from npgpt.errors import CheckpointError
+
+# Characters that would make a name a path, on any system.
+_SEPARATORS = frozenset("/\\:\0")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` names a file in a folder, and nothing above, below or beside the folder.
+
+    >>> [is_plain_name(n) for n in ("a.bin", "../a.bin", "/a.bin", "C:a.bin", "..", "")]
+    [True, False, False, False, False, False]
+    """
+    return name not in ("", ".", "..") and _SEPARATORS.isdisjoint(name)
+
+
+def stays_inside(folder: Path, name: str) -> bool:
+    """Whether the file `name` of `folder` is there once symbolic links are followed.
+
+    The cache of the Hugging Face hub is the one exception: its `snapshots/REVISION` folders hold
+    links to files in the `blobs` folder beside them.
+    """
+    home = Path(os.path.realpath(folder))
+    allowed = [home]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    return Path(os.path.realpath(home / name)).parent in allowed
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """The regular file `name` in `folder`, or None where there is no such name.
+
+    Raises CheckpointError for a name that is a path, a link that leaves the folder, and anything
+    but a regular file (a pipe could block for ever).
+    """
+    if not is_plain_name(name):
+        raise CheckpointError(
+            f"{folder}: {quoted(name)} is not the name of a file in this folder; "
+            "a checkpoint keeps all its files in one folder"
+        )
+    path = folder / name
+    if not os.path.lexists(path):
+        return None
+    if not stays_inside(folder, name):
+        raise CheckpointError(
+            f"{path}: this symbolic link leaves its folder; copy the file itself here, "
+            "or open the folder that it is in"
+        )
+    if not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file; a checkpoint is made of those only")
+    return path
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """The file's bytes, mapped read-only: nothing is read before it is looked at.
+
+    Raises CheckpointError for a file that is missing, unreadable, empty or not a regular file.
+    """
+    try:
+        if not path.exists():
+            raise CheckpointError(f"{path}: no such file; check the path")
+        if not path.is_file():
+            raise CheckpointError(f"{path}: not a regular file; give a file or its folder")
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise CheckpointError(f"{path}: the file is empty; fetch it again")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The whole of a small file. Raises CheckpointError where it is longer than `limit` bytes."""
+    data = map_file(path)
+    if len(data) > limit:
+        raise CheckpointError(
+            f"{path}: {len(data)} bytes long; a file of this name holds at most {limit}"
+        )
+    return data[:]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` in one step, when the block ends without error.
+
+    Whatever interrupts the block, a reader finds the whole old file or the whole new one.
+    Raises CheckpointError where the disk is full, or the folder missing or read-only.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with scratch.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        scratch.unlink(missing_ok=True)

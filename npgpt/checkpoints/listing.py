@@ -1,0 +1,46 @@
+"""What the files of a checkpoint hold, found out without reading the numbers."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from npgpt.checkpoints import names, weights
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor in a file, by the name the file gives it; `nbytes` of `file` are its own."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a checkpoint's files hold: `format`, the names' `prefix`, and every tensor."""
+
+    format: str
+    prefix: str
+    files: tuple[Path, ...]
+    tensors: tuple[Entry, ...]
+
+
+def list_tensors(path: str | os.PathLike[str]) -> Listing:
+    """What the files hold, without reading the tensors' data, and without a config.json.
+
+    Raises CheckpointError for files that are missing, damaged or hostile, as far as that shows
+    without reading the data.
+    """
+    return of(weights.read(path, check_sums=False))
+
+
+def of(stored: weights.Weights) -> Listing:
+    """The listing of weights that were found."""
+    entries = (
+        Entry(name, tensor.dtype.name, tensor.data.shape, tensor.data.nbytes, tensor.file)
+        for name, tensor in stored.tensors.items()
+    )
+    return Listing(stored.form, names.prefix(stored.tensors), stored.files, tuple(entries))

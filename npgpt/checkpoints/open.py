@@ -1,0 +1,143 @@
+"""Opening a checkpoint: a folder of config, weights and tokenizer, as Hugging Face lays it out."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npgpt import config as configs
+from npgpt.arrays import Array
+from npgpt.checkpoints import listing, names, strict_json, weights
+from npgpt.checkpoints.dtypes import Stored, to_floats
+from npgpt.checkpoints.files import find, read_bytes
+from npgpt.checkpoints.finite import is_finite
+from npgpt.checkpoints.listing import Listing
+from npgpt.config import Config
+from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
+from npgpt.model.parameters import Parameters, from_arrays
+from npgpt.tokenizer import files as tokenizer_files
+from npgpt.tokenizer.encoding import Tokenizer
+
+CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
+_COMPUTE = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened model. `tokenizer` is None where the folder has no tokenizer's files."""
+
+    config: Config
+    parameters: Parameters
+    tokenizer: Tokenizer | None
+    generation_config: dict[str, Any]
+    listing: Listing
+
+
+def open(path: str | os.PathLike[str], *, dtype: npt.DTypeLike = np.float32) -> Checkpoint:
+    """Open the model in a folder, or the one whose folder a file is in.
+
+    The folder holds config.json, and the weights as model.safetensors or pytorch_model.bin, whole
+    or in parts with an index; generation_config.json and the tokenizer's files may be missing.
+    The parameters are read-only arrays of `dtype`, float32 or float64. Those stored in that dtype
+    stay in their files, mapped into memory; the others are converted, exactly unless float64 is
+    asked to become float32.
+
+    Warns with NonFiniteWarning, naming the tensors, where weights are NaN or infinite. Raises
+    CheckpointError for files that are missing, damaged, hostile, or disagree with the config,
+    ConfigError for a config that is no GPT-2's, TokenizerError for a tokenizer's files that
+    contradict themselves, and SettingError for another dtype.
+    """
+    wanted = _compute_dtype(dtype)
+    located = weights.locate(path)
+    config = read_config(located.parent)
+    stored = weights.read(located)
+    tensors = names.canonical(stored.tensors, str(located))
+    tensors = names.settle_head(tensors, config.tie_word_embeddings, str(located))
+    _check_shapes(tensors, config, str(located))
+    arrays = _convert(tensors, wanted)
+    _warn_if_not_finite(arrays, str(located))
+    return Checkpoint(
+        config=config,
+        parameters=from_arrays(arrays, config),
+        tokenizer=_tokenizer(located.parent),
+        generation_config=_optional_object(located.parent, GENERATION_CONFIG),
+        listing=listing.of(stored),
+    )
+
+
+def read_config(folder: Path) -> Config:
+    """The config.json of a folder. Raises CheckpointError or ConfigError where it is no GPT-2's."""
+    found = find(folder, CONFIG)
+    if found is None:
+        raise CheckpointError(
+            f"{folder}: no {CONFIG} here; it says the model's sizes, which the weights do not: "
+            "fetch it from where the weights are from"
+        )
+    fields = strict_json.parse_object(read_bytes(found, strict_json.LIMIT), str(found))
+    try:
+        return configs.from_json(fields)
+    except ConfigError as error:
+        raise ConfigError(f"{found}: {error}") from error
+
+
+def _tokenizer(folder: Path) -> Tokenizer | None:
+    pairs = (name for pair in tokenizer_files.PAIRS.items() for name in pair)
+    for name in (tokenizer_files.WHOLE, tokenizer_files.ADDED, *pairs):
+        find(folder, name)  # refuses links that leave the folder
+    return tokenizer_files.load(folder)
+
+
+def _optional_object(folder: Path, name: str) -> dict[str, Any]:
+    found = find(folder, name)
+    if found is None:
+        return {}
+    return strict_json.parse_object(read_bytes(found, strict_json.LIMIT), str(found))
+
+
+def _compute_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = np.dtype(object)
+    if wanted not in _COMPUTE:
+        raise SettingError(f"dtype is {dtype!r}; npgpt computes in float32 or float64")
+    return wanted
+
+
+def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str) -> None:
+    """Raise unless the tensors are those of the config, before any data is read."""
+    if config.n_layer > len(tensors):
+        raise CheckpointError(
+            f"{where}: n_layer is {config.n_layer}, but there are only {len(tensors)} tensors; "
+            "take config.json and the weights from one place"
+        )
+    zero = np.float32(0)
+    try:
+        from_arrays({n: np.broadcast_to(zero, t.data.shape) for n, t in tensors.items()}, config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+    for name, tensor in tensors.items():
+        if not tensor.dtype.holds_weights:
+            raise CheckpointError(f"{where}: {name} is {tensor.dtype.name}; weights are floats")
+
+
+def _convert(tensors: Mapping[str, Stored], dtype: np.dtype[Any]) -> dict[str, Array]:
+    # What a file holds once under two names stays one array.
+    distinct = {id(tensor): tensor for tensor in tensors.values()}
+    converted = {key: to_floats(tensor, dtype) for key, tensor in distinct.items()}
+    return {name: converted[id(tensor)] for name, tensor in tensors.items()}
+
+
+def _warn_if_not_finite(arrays: Mapping[str, Array], where: str) -> None:
+    bad = [name for name, array in arrays.items() if not is_finite(array)]
+    if bad:
+        warnings.warn(
+            f"{where}: NaN or infinity in {', '.join(bad)}; what the model says means nothing",
+            NonFiniteWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,72 @@
+"""Saving a model as a folder that npgpt and Hugging Face's transformers open."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from npgpt.checkpoints import names, safetensors
+from npgpt.checkpoints.dtypes import DTYPES
+from npgpt.checkpoints.files import replacing
+from npgpt.checkpoints.open import CONFIG, GENERATION_CONFIG
+from npgpt.checkpoints.weights import FILE_NAMES
+from npgpt.config import Config, to_json
+from npgpt.errors import CheckpointError, SettingError
+from npgpt.model.parameters import Parameters, from_arrays, to_arrays
+from npgpt.tokenizer import files as tokenizer_files
+from npgpt.tokenizer.encoding import Tokenizer
+
+STORAGE = tuple(dtype.name for dtype in DTYPES if dtype.holds_weights)
+_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def save(
+    folder: str | os.PathLike[str],
+    config: Config,
+    parameters: Parameters,
+    tokenizer: Tokenizer | None = None,
+    *,
+    dtype: str = "float32",
+    generation_config: Mapping[str, Any] | None = None,
+) -> None:
+    """Write model.safetensors, config.json, generation_config.json and the tokenizer's files.
+
+    The weights are rounded to `dtype`: float64, float32, float16 or bfloat16. They are named as
+    GPT2LMHeadModel names them; a tied head is not written. `generation_config` defaults to the
+    config's special tokens. The folder is made if need be; files of these names in it are
+    replaced, and only once all of the new ones are written, so that an error leaves them as they
+    were.
+
+    Raises SettingError for another dtype, and CheckpointError where the parameters are not those
+    of the config, where a weight is too large for `dtype`, and where a file cannot be written.
+    """
+    if dtype not in STORAGE:
+        raise SettingError(f"dtype is {dtype!r}; choose from {', '.join(STORAGE)}")
+    arrays = to_arrays(parameters)
+    from_arrays(arrays, config)
+    renamed = {n if n == names.HEAD else names.PREFIX + n: array for n, array in arrays.items()}
+    fields = to_json(config) | {"torch_dtype": dtype}
+    if generation_config is None:
+        generation_config = {n: fields[n] for n in _TOKEN_IDS if fields[n] is not None}
+    home = Path(folder)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=home) as scratch:
+            draft = Path(scratch)
+            safetensors.write(draft / FILE_NAMES[0], renamed, dtype=dtype)
+            _write_json(draft / CONFIG, fields)
+            _write_json(draft / GENERATION_CONFIG, generation_config)
+            if tokenizer is not None:
+                tokenizer_files.save(tokenizer, draft)
+            # The config last: without it, what is there so far is no checkpoint.
+            for file in sorted(draft.iterdir(), key=lambda file: file.name == CONFIG):
+                file.replace(home / file.name)
+    except OSError as error:
+        raise CheckpointError(f"{home}: cannot be written ({error.strerror})") from error
+
+
+def _write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write(json.dumps(fields, indent=2, sort_keys=True).encode() + b"\n")

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays, floating_dtypes
+
+from npgpt.checkpoints import finite
+from npgpt.checkpoints.finite import is_finite
+
+
+@given(arrays(floating_dtypes(sizes=(32, 64), endianness="="), st.integers(0, 9)))
+def test_is_what_looking_at_every_number_says(array):
+    assert is_finite(array) == bool(np.isfinite(array).all())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, finite._CHUNK - 1, finite._CHUNK, 2 * finite._CHUNK + 2])
+def test_every_chunk_counts(bad, place):
+    array = np.zeros(2 * finite._CHUNK + 3, np.float32)
+    assert is_finite(array)
+    array[place] = bad
+    assert not is_finite(array)
+
+
+def test_infinities_that_cancel():
+    assert not is_finite(np.array([np.inf, -np.inf]))
+    assert is_finite(np.full((3, 3), np.finfo(np.float32).max))

@@ -1,0 +1,190 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from npgpt.checkpoints import safetensors
+from npgpt.checkpoints.listing import list_tensors
+from npgpt.checkpoints.weights import FILE_NAMES, locate, read
+from npgpt.errors import CheckpointError
+
+A, B = {"a": np.arange(3.0)}, {"b": np.ones((2, 2), np.float16), "c": np.zeros((), np.int64)}
+
+
+def index(folder, weight_map, name="model.safetensors.index.json", **more):
+    path = folder / name
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map, **more}))
+    return path
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    safetensors.write(tmp_path / "one.safetensors", A)
+    safetensors.write(tmp_path / "two.safetensors", B)
+    index(tmp_path, {"b": "two.safetensors", "a": "one.safetensors", "c": "two.safetensors"})
+    return tmp_path
+
+
+def as_lists(weights):
+    return {name: stored.data.tolist() for name, stored in weights.tensors.items()}
+
+
+def test_the_order_of_looking(tmp_path):
+    for name in reversed(FILE_NAMES):
+        (tmp_path / name).touch()
+        assert locate(tmp_path) == tmp_path / name
+
+
+def test_files_stand_for_themselves_or_their_folder(tmp_path):
+    for name in ("config.json", "vocab.bpe", "merges.txt", "model.safetensors", "other.bin"):
+        (tmp_path / name).touch()
+    for name in ("config.json", "vocab.bpe", "merges.txt", "model.safetensors"):
+        assert locate(tmp_path / name) == tmp_path / "model.safetensors"
+    assert locate(str(tmp_path / "other.bin")) == tmp_path / "other.bin"
+    (tmp_path / "x.index.json").touch()
+    assert locate(tmp_path / "x.index.json") == tmp_path / "x.index.json"
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(
+        CheckpointError, match=f"no weights here; looked for {', '.join(FILE_NAMES)}"
+    ):
+        locate(tmp_path)
+    for path in (tmp_path / "nothing", "a\0b"):
+        with pytest.raises(CheckpointError, match="no such file or folder; give a folder"):
+            locate(path)
+
+
+def test_weights_by_a_link_that_leaves_the_folder(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret").touch()
+    (folder / "model.safetensors").symlink_to("../secret")
+    with pytest.raises(CheckpointError, match="link leaves its folder"):
+        locate(folder)
+
+
+def test_the_format_is_that_of_the_content(tmp_path):
+    torch.save({"a": torch.arange(3.0, dtype=torch.float64)}, tmp_path / "model.safetensors")
+    safetensors.write(tmp_path / "pytorch_model.bin", A)
+    assert read(tmp_path / "model.safetensors").form == "torch zip"
+    assert read(tmp_path / "pytorch_model.bin").form == "safetensors"
+    assert as_lists(read(tmp_path / "pytorch_model.bin")) == as_lists(read(tmp_path))
+
+
+def test_the_old_format_of_torch(tmp_path):
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.bin", _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r"written by torch before 1.6, .* save it again"):
+        read(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS, not the file"),
+        (bytes(257) + b"ustar\x0000" + bytes(248), "a tar archive"),
+        (b"\x80\4}.", "a bare pickle; save model.state_dict"),
+        (b"GGUF\3\0\0\0", "a GGUF file"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(9), "an HDF5 file"),
+        (b"<!DOCTYPE html>", "neither a safetensors file nor"),
+        (b"x", "neither a safetensors file nor an archive of torch.save; it starts with b'x'"),
+        (b"", "the file is empty"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_what_is_taken_for_weights(tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(CheckpointError) as caught:
+        read(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert said in str(caught.value)
+
+
+def test_shards(sharded):
+    weights = read(sharded)
+    assert as_lists(weights) == {"a": [0, 1, 2], "b": [[1, 1], [1, 1]], "c": 0}
+    names = [path.name for path in weights.files]
+    assert names == ["model.safetensors.index.json", "two.safetensors", "one.safetensors"]
+    assert weights.tensors["a"].file == sharded / "one.safetensors"
+
+
+def test_shards_of_torch(tmp_path):
+    torch.save({"a": torch.arange(3.0)}, tmp_path / "pytorch_model-00001-of-00002.bin")
+    torch.save({"b": torch.ones(2)}, tmp_path / "pytorch_model-00002-of-00002.bin")
+    places = {"a": "pytorch_model-00001-of-00002.bin", "b": "pytorch_model-00002-of-00002.bin"}
+    index(tmp_path, places, "pytorch_model.bin.index.json")
+    weights = read(tmp_path)
+    assert weights.form == "torch zip"
+    assert as_lists(weights) == {"a": [0, 1, 2], "b": [1, 1]}
+
+
+ONE, TWO = "one.safetensors", "two.safetensors"
+BAD_MAPS = {
+    "no map": (None, "weight_map is None; expected an object of file names"),
+    "a list": ([ONE], "weight_map is a list"),
+    "a number": ({"a": 1}, "weight_map is a dict; expected an object of file names"),
+    "parent": ({"a": "../one.safetensors"}, "'../one.safetensors' is not the name of a file"),
+    "absolute": ({"a": "/etc/passwd"}, "'/etc/passwd' is not the name of a file"),
+    "backslash": ({"a": "..\\one.safetensors"}, "is not the name of a file"),
+    "drive": ({"a": "C:one.safetensors"}, "is not the name of a file"),
+    "dot": ({"a": "."}, "'.' is not the name of a file"),
+    "nothing": ({"a": ""}, "'' is not the name of a file"),
+    "NUL": ({"a": "one\0"}, "is not the name of a file"),
+    "link": ({"a": "link"}, "this symbolic link leaves its folder"),
+    "folder": ({"a": "folder"}, "not a regular file"),
+    "missing": ({"a": ONE, "b": "x", "c": "y"}, "missing 'x', 'y'; fetch all of its files"),
+    "itself": ({"a": "model.safetensors.index.json"}, "neither a safetensors file nor"),
+    "in none": ({"a": ONE, "b": TWO, "c": TWO, "d": TWO}, "on whether it holds 'd'"),
+    "in another": ({"a": ONE, "b": ONE, "c": TWO}, "one.safetensors: the file and model"),
+    "not in the map": ({"a": ONE, "b": TWO}, "disagree on whether it holds 'c'"),
+    "in two": ({"a": ONE, "b": TWO, "c": TWO, "e": "copy.safetensors"}, "it holds 'a', 'e'"),
+}
+
+
+@pytest.mark.parametrize(("weight_map", "said"), BAD_MAPS.values(), ids=BAD_MAPS)
+def test_bad_indexes(sharded, weight_map, said):
+    (sharded / "link").symlink_to("/etc/hostname")
+    (sharded / "folder").mkdir()
+    safetensors.write(sharded / "copy.safetensors", A)
+    index(sharded, weight_map)
+    with pytest.raises(CheckpointError) as caught:
+        read(sharded)
+    assert str(caught.value).startswith(str(sharded))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"weight_map": {"a": "one.safetensors", "a": "two.safetensors"}}', "'a' is given twice"),
+        ('{"weight_map": {}, "weight_map": {}}', "'weight_map' is given twice"),
+        ("[]", "holds a list; expected a JSON object"),
+        ('{"weight_map": {"a"', "not JSON"),
+        ('{"weight_map": NaN}', "NaN is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        (" " * 2_000_000, "2000000 bytes long; a file of this name holds at most"),
+    ],
+)
+def test_bad_index_texts(sharded, text, said):
+    (sharded / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(CheckpointError) as caught:
+        read(sharded)
+    assert said in str(caught.value)
+
+
+def test_an_index_of_nothing(tmp_path):
+    index(tmp_path, {})
+    assert read(tmp_path).tensors == {}
+
+
+def test_listing(sharded):
+    listing = list_tensors(sharded)
+    assert (listing.format, listing.prefix) == ("safetensors", "")
+    assert len(listing.files) == 3
+    rows = {(e.name, e.dtype, e.shape, e.nbytes, e.file.name) for e in listing.tensors}
+    assert rows == {
+        ("a", "float64", (3,), 24, "one.safetensors"),
+        ("b", "float16", (2, 2), 8, "two.safetensors"),
+        ("c", "int64", (), 8, "two.safetensors"),
+    }
