@@ -1,14 +1,47 @@
 """How likely a text is under the model."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.arrays import Tokens
+from npgpt.arrays import Tokens, quiet
 from npgpt.config import Config
-from npgpt.errors import PromptError, SettingError
+from npgpt.errors import NonFiniteError, PromptError, SettingError
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters
 from npgpt.ops.softmax import log_softmax
+
+
+@dataclass(frozen=True)
+class Score:
+    """How likely each token of a text is, given those before it.
+
+    tokens: n ids; log_probabilities (n,): natural logarithms, NaN for a first token that has
+    nothing before it.
+
+    >>> Score([3, 5, 5], np.array([np.nan, np.log(0.5), np.log(0.125)])).perplexity
+    4.0
+    """
+
+    tokens: list[int]
+    log_probabilities: npt.NDArray[np.float64]
+
+    @property
+    def total(self) -> float:
+        """The log-probability of all scored tokens together."""
+        return float(np.nansum(self.log_probabilities))
+
+    @property
+    def perplexity(self) -> float:
+        """`exp(−mean)` of the scored tokens' log-probabilities: each token weighs the same."""
+        with quiet():
+            return float(np.exp(-np.nanmean(self.log_probabilities)))
+
+
+def default_stride(config: Config) -> int:
+    """Half of the context, so that each token has at least the other half before it."""
+    return max(config.n_positions // 2, 1)
 
 
 def log_probabilities(
@@ -22,12 +55,12 @@ def log_probabilities(
     half of n_positions). Each token is scored once, by the first window that reaches it, so with
     at least n_positions − stride + 1 tokens before it once the text is that long.
 
-    Raises PromptError for fewer than two tokens and for unknown ids, SettingError for a stride outside
-    1 .. n_positions.
+    Raises PromptError for fewer than two tokens and for unknown ids, SettingError for a stride
+    outside 1 .. n_positions, NonFiniteError where the model computes NaN.
     """
     tokens = np.asarray(tokens)
     window = config.n_positions
-    stride = max(window // 2, 1) if stride is None else stride
+    stride = default_stride(config) if stride is None else stride
     if not isinstance(stride, int) or not 1 <= stride <= window:
         raise SettingError(f"stride is {stride!r}; give 1 to n_positions = {window}")
     if tokens.ndim != 1 or len(tokens) < 2:
@@ -38,14 +71,21 @@ def log_probabilities(
     wrong = (tokens < 0) | (tokens >= config.vocab_size)
     if wrong.any():
         raise PromptError(f"id {tokens[wrong][0]} is not one of the {config.vocab_size} known ids")
-    parts = []
+    parts: list[float] = []
     start, end = 0, 0  # the window reads tokens[start:end] and predicts tokens[start + 1 : end + 1]
     while end < len(tokens) - 1:
         scored = end
         end = min(start + window, len(tokens) - 1)
         output = forward(tokens[None, start:end], parameters, config, logits_to_keep=end - scored)
-        predicted = log_softmax(output.logits[0])  # (end - scored, vocab)
         targets = tokens[scored + 1 : end + 1]
-        parts.append(predicted[np.arange(len(targets)), targets].astype(np.float64))
+        # One row at a time: in float64 all of them would be large.
+        rows = (log_softmax(row.astype(np.float64)) for row in output.logits[0])
+        parts += [row[target] for row, target in zip(rows, targets, strict=True)]
         start = end + stride - window
-    return np.concatenate(parts)
+    found = np.array(parts)
+    if np.isnan(found).any():
+        raise NonFiniteError(
+            f"the log-probability of token {np.isnan(found).argmax() + 1} is NaN; look for NaN or "
+            "overflow in the weights"
+        )
+    return found

@@ -1,0 +1,8 @@
+"""`python -m npgpt`: the same as the command `npgpt`."""
+
+import sys
+
+from npgpt.cli.program import main
+
+if __name__ == "__main__":
+    sys.exit(main())

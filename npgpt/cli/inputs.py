@@ -1,0 +1,112 @@
+"""What commands read: a model, a text, token ids."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+import npgpt.gpt
+from npgpt.checkpoints.quoting import quoted
+from npgpt.cli.output import saying_warnings
+from npgpt.errors import PromptError
+from npgpt.gpt import GPT
+
+_STANDARD_INPUT = "-"
+_LONGEST_NUMBER = 40  # digits; Python takes long over numbers of very many
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """Declare --model and --json, which all commands have."""
+    parser.add_argument(
+        "--model",
+        metavar="FOLDER",
+        type=Path,
+        help="a GPT-2: a folder with config.json and weights (default: the model that ships)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, the numbers in full"
+    )
+
+
+def add_dtype(parser: ArgumentParser) -> None:
+    """Declare --dtype."""
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="compute in float32 (default) or float64",
+    )
+
+
+def add_text(parser: ArgumentParser, ids_option: str, ids_help: str) -> None:
+    """Declare the ways to give a text, TEXT and --file, and an option for token ids instead."""
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="the text; - reads standard input")
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        help="read the text from FILE: UTF-8, taken as it is, its last newline too",
+    )
+    parser.add_argument(ids_option, dest="ids", metavar="IDS", type=token_ids, help=ids_help)
+    parser.set_defaults(ids_option=ids_option)
+
+
+def load(arguments: Namespace) -> GPT:
+    """The model that --model and --dtype ask for; its warnings are said."""
+    with saying_warnings():
+        return npgpt.gpt.load(arguments.model, dtype=arguments.dtype)
+
+
+def read(arguments: Namespace) -> str | list[int]:
+    """The text or the token ids that were given.
+
+    Raises PromptError unless one thing, not empty, is given, and for a text that is not UTF-8.
+    """
+    ids: list[int] | None = arguments.ids
+    ways = {"TEXT": arguments.text, "--file": arguments.file, arguments.ids_option: ids}
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise PromptError(f"{' and '.join(given)} are given; give one of them")
+    if not given:
+        raise PromptError(
+            "no text is given; give one in quotes, or --file FILE, or - to read standard input"
+        )
+    value = ids if ids is not None else _text(arguments)
+    if not value:
+        (name,) = given
+        raise PromptError(
+            f"{name} {ways[name]!r} holds nothing; give at least one character, or one id"
+        )
+    return value
+
+
+def token_ids(text: str) -> list[int]:
+    """The ids in a text such as "1 2 3" or "1, 2, 3"."""
+    return [natural(word) for word in text.replace(",", " ").split()]
+
+
+def natural(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise ArgumentTypeError(f"{quoted(text)} is not a whole number, 0 or more")
+    return int(text)
+
+
+def _text(arguments: Namespace) -> str:
+    name = arguments.text if arguments.file is None else arguments.file
+    if arguments.file is None and name != _STANDARD_INPUT:
+        return str(name)
+    where = "standard input" if name == _STANDARD_INPUT else repr(name)
+    try:
+        data = _standard_input() if name == _STANDARD_INPUT else Path(name).read_bytes()
+        return data.decode()
+    except OSError as error:
+        raise PromptError(f"{where} cannot be read ({error.strerror}); check the name") from None
+    except UnicodeDecodeError as error:
+        raise PromptError(
+            f"{where} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}; "
+            "save the text as UTF-8"
+        ) from None
+
+
+def _standard_input() -> bytes:
+    # Python has no sys.stdin where the process was started without one.
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""

@@ -1,0 +1,240 @@
+"""The facade: a model, its tokenizer and its settings in one object."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from npgpt.arrays import Array, Mask, Tokens
+from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.config import Config
+from npgpt.decoding.generation import Generation
+from npgpt.decoding.problem import Problem, prepare
+from npgpt.decoding.prompts import Rows, token_rows
+from npgpt.decoding.settings import Settings, from_keywords
+from npgpt.decoding.step import State, Step
+from npgpt.decoding.steps import gather, steps
+from npgpt.decoding.uniforms import seed_uniforms
+from npgpt.errors import PromptError, SettingError
+from npgpt.model.cache import Cache
+from npgpt.model.forward import forward
+from npgpt.model.inputs import checked_tokens
+from npgpt.model.parameters import Parameters
+from npgpt.model.prefill import prefill
+from npgpt.model.score import Score, log_probabilities
+from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
+from npgpt.trace import Recorder
+
+# A text, several texts, one row of token ids, or several rows.
+Prompt: TypeAlias = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tokens
+
+_SAMPLING = ("temperature", "top_k", "top_p")
+
+
+@dataclass(frozen=True)
+class GPT:
+    """A GPT-2 that is ready to use.
+
+    `tokenizer` is None where the checkpoint has none: then prompts are token ids. `defaults` are
+    settings, from the checkpoint's own files, that hold where a call gives no others.
+    """
+
+    config: Config
+    parameters: Parameters
+    tokenizer: Tokenizer | None = None
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def logits(self, tokens: Prompt, mask: Mask | None = None) -> Array:
+        """Logits for the token after each of `tokens`: (batch, query, vocab).
+
+        tokens (batch, query), a flat list for one row, or a text; mask (batch, query), True where
+        a token is real.
+        """
+        return forward(
+            _rectangle(self._rows(tokens, None)), self.parameters, self.config, mask=mask
+        ).logits
+
+    def trace(self, prompt: Prompt, names: str | Sequence[str] = "*") -> Recorder:
+        """The activations of one forward pass whose names match (`npgpt.trace.NAMES`)."""
+        recorder = Recorder((names,) if isinstance(names, str) else tuple(names))
+        ids = _rectangle(self._rows(prompt, None))
+        forward(ids, self.parameters, self.config, tap=recorder)
+        return recorder
+
+    def generate(
+        self,
+        prompt: Prompt,
+        mask: Mask | None = None,
+        seed: int | None = None,
+        uniforms: npt.ArrayLike | None = None,
+        **settings: Any,
+    ) -> Generation:
+        """Continue each prompt; `npgpt.decoding.settings.Settings` lists the settings.
+
+        mask (rows, columns): True where an id of a rectangular prompt is real. Sampling consumes
+        one uniform in [0, 1) for each row and step: `uniforms` (rows, steps), or those that `seed`
+        makes, or new ones at each call. A setting that is not given is the checkpoint's own.
+        Without a limit a row goes on until its end-of-text token or the end of the context.
+
+        Raises SettingError, PromptError or ContextLengthError before anything is computed.
+        """
+        problem = self._problem(prompt, mask, seed, uniforms, settings)
+        generation = gather(problem, steps(self.next_step, problem))
+        if self.tokenizer is None:
+            return generation
+        texts = [self.tokenizer.decode(row) for row in generation.sequences]
+        return dataclasses.replace(generation, texts=texts)
+
+    def stream(
+        self,
+        prompt: Prompt,
+        seed: int | None = None,
+        uniforms: npt.ArrayLike | None = None,
+        **settings: Any,
+    ) -> Iterator[str]:
+        """The text that `generate` adds to one prompt, in pieces, as they are decided.
+
+        A piece is never half a character. Raises as `generate` does, at once.
+        """
+        problem = self._problem(prompt, None, seed, uniforms, settings)
+        if len(problem.prompts) != 1:
+            raise PromptError(f"{len(problem.prompts)} prompts cannot be streamed; give one")
+        return self._pieces(problem, self._tokenizer())
+
+    def score(self, text: Prompt, *, stride: int | None = None, add_bos: bool = False) -> Score:
+        """The log-probability of each token of one text, or of one row of ids.
+
+        `model.score.log_probabilities` says how a text longer than the context is read. The first
+        token has nothing before it and is not scored, unless `add_bos` puts the model's
+        beginning-of-text token there.
+        """
+        (row,) = self._rows(text, None)
+        before = [self._bos()] if add_bos else []
+        found = log_probabilities(
+            np.array([*before, *row]), self.parameters, self.config, stride=stride
+        )
+        unscored = [] if add_bos else [np.nan]
+        return Score(list(row), np.concatenate([unscored, found]))
+
+    def next_step(self, rows: Sequence[Sequence[int]], state: State | None) -> Step:
+        """The model as decoders see it: rows of new token ids, of any lengths -> a Step.
+
+        The state is the model's cache.
+        """
+        if not (state is None or isinstance(state, Cache)):
+            raise SettingError(f"state is {state!r}; go on from the state of an earlier Step")
+        width = max(map(len, rows))
+        tokens = np.array([[0] * (width - len(row)) + list(row) for row in rows])
+        mask = np.array([[False] * (width - len(row)) + [True] * len(row) for row in rows])
+        output = prefill(tokens, self.parameters, self.config, past=state, mask=mask)
+        return Step(output.logits[:, -1], output.hidden[:, -1], output.past)
+
+    def settings(self, **given: Any) -> Settings:
+        """The settings given, filled up with the checkpoint's own.
+
+        Its own sampling settings do not outlive a call's `do_sample=False`, nor its own limits a
+        call's.
+        """
+        defaults = dict(self.defaults)
+        if not given.get("do_sample", defaults.get("do_sample", False)):
+            for name in _SAMPLING:
+                defaults.pop(name, None)
+        for one, other in (("max_length", "max_new_tokens"), ("max_new_tokens", "max_length")):
+            if one in given:
+                defaults.pop(other, None)
+        return from_keywords(**{**defaults, **given})
+
+    def _problem(
+        self,
+        prompt: Prompt,
+        mask: Mask | None,
+        seed: int | None,
+        uniforms: npt.ArrayLike | None,
+        given: Mapping[str, Any],
+    ) -> Problem:
+        rows = self._rows(prompt, mask)
+        settings = self.settings(**given)
+        if seed is not None and uniforms is not None:
+            raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
+        if uniforms is None and settings.draws:
+            seed = secrets.randbits(64) if seed is None else seed
+            uniforms = seed_uniforms(seed, len(rows), self.config.n_positions)
+        known = self.config.vocab_size
+        return prepare(
+            rows,
+            settings,
+            uniforms,
+            decode=self.tokenizer.decode if self.tokenizer else None,
+            context_length=self.config.n_positions,
+            vocab_size=min(known, self.tokenizer.vocab_size) if self.tokenizer else known,
+        )
+
+    def _pieces(self, problem: Problem, tokenizer: Tokenizer) -> Iterator[str]:
+        decoder = incremental_decoder(tokenizer)
+        for (choice,) in steps(self.next_step, problem):
+            if choice.token is not None:
+                yield decoder.push(choice.token)
+        yield decoder.finish()
+
+    def _rows(self, prompt: Prompt, mask: Mask | None) -> Rows:
+        """Rows of ids, without padding."""
+        texts = [prompt] if isinstance(prompt, str) else prompt
+        is_text = isinstance(texts, Iterable) and any(isinstance(text, str) for text in texts)
+        rows = token_rows([self._encode(text) for text in texts] if is_text else prompt)
+        if mask is None:
+            return rows
+        tokens, real = checked_tokens(_rectangle(rows), mask)
+        return token_rows([row[keep] for row, keep in zip(tokens, real, strict=True)])
+
+    def _encode(self, text: object) -> list[int]:
+        if not isinstance(text, str) or not text:
+            raise PromptError(f"the prompt is {text!r}; give a text of at least one character")
+        return self._tokenizer().encode(text)
+
+    def _tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise PromptError("the checkpoint has no tokenizer files; give token ids, not text")
+        return self.tokenizer
+
+    def _bos(self) -> int:
+        bos = self.config.bos_token_id
+        if bos is None and self.tokenizer is not None:
+            bos = self.tokenizer.end_of_text
+        if bos is None:
+            raise SettingError("add_bos is true, but the model names no beginning-of-text token")
+        return bos
+
+
+def _rectangle(rows: Rows) -> Tokens:
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise PromptError(f"the rows have {lengths} tokens; pad them to one length, with a mask")
+    return np.array(rows)
+
+
+def load(path: str | Path | None = None, *, dtype: npt.DTypeLike = np.float32) -> GPT:
+    """The GPT-2 in a folder or file; without a path, the small English one that ships.
+
+    dtype, float32 or float64, is what it computes in. Raises CheckpointError, ConfigError or
+    TokenizerError for what cannot be read, or contradicts itself.
+    """
+    checkpoint = open_checkpoint(shipped() if path is None else path, dtype=dtype)
+    config = checkpoint.config
+    asked = {"eos_token_id": config.eos_token_id, **checkpoint.generation_config}
+    known = {field.name for field in dataclasses.fields(Settings)}
+    defaults = {name: asked[name] for name in asked if name in known and asked[name] is not None}
+    return GPT(config, checkpoint.parameters, checkpoint.tokenizer, defaults)
+
+
+def shipped() -> Path:
+    """The model that ships: inside the installed package, or in the checkout beside it."""
+    package = Path(__file__).parent
+    installed = package / "weights" / "shakespeare"
+    return installed if installed.is_dir() else package.parent / "weights" / "shakespeare"

@@ -1,0 +1,77 @@
+"""Tiny models in folders: of random weights, so that every byte is as likely as any other."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npgpt.checkpoints.save import save
+from npgpt.config import Config
+from npgpt.model.parameters import Affine, Parameters, from_arrays, shapes
+from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.training import train
+
+TOKENIZER = train(["Shall I compare thee to a summer's day? " * 2], vocab_size=300)
+CONFIG = Config(
+    vocab_size=TOKENIZER.vocab_size,
+    n_positions=48,
+    n_embd=8,
+    n_layer=2,
+    n_head=2,
+    bos_token_id=TOKENIZER.end_of_text,
+    eos_token_id=TOKENIZER.end_of_text,
+)
+OWN_SETTINGS = {"do_sample": True, "temperature": 0.75, "top_k": 40}
+
+
+def parameters(config: Config) -> Parameters:
+    rng = np.random.default_rng(0)
+    sizes = shapes(config).items()
+    return from_arrays({name: rng.normal(0, 0.5, shape) for name, shape in sizes}, config)
+
+
+def _saved(folder: Path, config: Config = CONFIG, tokenizer: Tokenizer | None = TOKENIZER) -> Path:
+    save(folder, config, parameters(config), tokenizer, generation_config=OWN_SETTINGS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with tokenizer and settings of its own: it samples."""
+    return _saved(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without tokenizer and without a beginning-of-text token."""
+    config = dataclasses.replace(CONFIG, bos_token_id=None)
+    return _saved(tmp_path_factory.mktemp("bare"), config, None)
+
+
+@pytest.fixture(scope="session")
+def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a context that takes minutes to fill, and no token that ends a text."""
+    config = dataclasses.replace(CONFIG, n_positions=2**17, eos_token_id=None)
+    return _saved(tmp_path_factory.mktemp("endless"), config)
+
+
+def _save_with(folder: Path, ln_f: Affine) -> Path:
+    changed = dataclasses.replace(parameters(CONFIG), ln_f=ln_f)
+    save(folder, CONFIG, changed, TOKENIZER)
+    return folder
+
+
+@pytest.fixture
+def nan_model(tmp_path: Path) -> Path:
+    """The same with one NaN in the last layer norm, which reaches every logit."""
+    ln_f = parameters(CONFIG).ln_f
+    bias = np.where(np.arange(CONFIG.n_embd) == 3, np.nan, ln_f.bias)
+    return _save_with(tmp_path / "nan", dataclasses.replace(ln_f, bias=bias))
+
+
+@pytest.fixture
+def sharp_model(tmp_path: Path) -> Path:
+    """The same with large logits: each token but one is all but impossible."""
+    ln_f = parameters(CONFIG).ln_f
+    return _save_with(tmp_path / "sharp", dataclasses.replace(ln_f, weight=1e5 * ln_f.weight))

@@ -1,0 +1,145 @@
+"""Bad input: one line on standard error that quotes it, nothing else printed, exit code 2."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+LONG = " ".join(["7"] * 49)
+# argv, with {model}, {bare} and {tmp} for folders -> what the message must hold
+TABLE = [
+    ("", "no command"),
+    ("genrate x", "'genrate'"),
+    ("generate", "no text is given"),
+    ("generate --model {model} --frobnicate x", "'--frobnicate'"),
+    ("generate --model {model} --top_k 5 x", "did you mean --top-k?"),
+    ("generate --model {model} Shall I", "'I'"),
+    ("generate --model {model} -Shall", "after --"),
+    ("generate --model {model} --top-k", "--top-k"),
+    ("generate --model {model} --file {tmp}/a --tokens 1", "--file and --tokens"),
+    ("generate --model {model} x --tokens 1", "TEXT and --tokens"),
+    ("generate --model {model} --tokens 1,x", "'x'"),
+    ("generate --model {model} --tokens=-1", "'-1'"),
+    ("generate --model {model} --tokens 1.5", "'1.5'"),
+    ("generate --model {model} --tokens=", "--tokens [] holds nothing"),
+    ("generate --model {model} --tokens 9999", "9999"),
+    ("generate --model {model} --tokens " + "9" * 30, "9" * 30),
+    ("generate --model {model} --tokens " + "9" * 5000, "999"),
+    ("generate --model {model} --file {tmp}/none.txt", "none.txt"),
+    ("generate --model {model} --file {tmp}", "directory"),
+    ("generate --model {model} --file {tmp}/empty.txt", "empty.txt"),
+    ("generate --model {model} --file {tmp}/latin1.txt", "byte 3 is 0xe9"),
+    ("generate --model {model} --file=", "''"),
+    ("generate --model {model} --seed=-1 x", "'-1'"),
+    ("generate --model {model} --seed x x", "'x'"),
+    ("generate --model {model} --dtype float16 x", "'float16'"),
+    ("generate --model {model} --top-p 1.5 x", "top_p is 1.5"),
+    ("generate --model {model} --temperature=-1 x", "temperature is -1.0"),
+    ("generate --model {model} --temperature nan x", "temperature is nan"),
+    ("generate --model {model} --temperature warm x", "'warm'"),
+    ("generate --model {model} --top-k 0 x", "top_k is 0"),
+    ("generate --model {model} --top-k 5 --no-do-sample x", "top_k is 5"),
+    ("generate --model {model} --max-length 2 --tokens 1,2,3", "max_length is 2"),
+    ("generate --model {model} --max-length 5 --max-new-tokens 5 x", "max_length is 5"),
+    ("generate --model {model} --max-new-tokens 1000 x", "1001"),
+    ("generate --model {model} --min-new-tokens 9 --max-new-tokens 5 x", "min_new_tokens is 9"),
+    ("generate --model {model} --eos-token-id 9999 x", "9999"),
+    ("generate --model {model} --stop-strings= x", "stop_strings"),
+    ("generate --model {model} --tokens " + LONG.replace(" ", ","), "49"),
+    ("generate --model {bare} x", "token ids"),
+    ("generate --model {bare} --tokens 1 --stop-strings x", "stop_strings"),
+    ("generate --model {tmp}/none x", "none"),
+    ("generate --model {tmp}/empty x", "empty"),
+    ("generate --model {tmp}/no_config x", "config.json"),
+    ("generate --model {tmp}/cut_short x", "model.safetensors"),
+    ("generate --model {tmp}/other_config x", "wte"),
+    ("generate --model {tmp}/bad_config x", "config.json"),
+    ("score --model {model}", "no text is given"),
+    ("score --model {model} --tokens 1", "at least 2"),
+    ("score --model {model} --tokens 1,9999", "9999"),
+    ("score --model {model} --tokens 1," + "9" * 30, "9" * 30),
+    ("score --model {model} --stride 0 --tokens 1,2", "stride is 0"),
+    ("score --model {model} --stride 49 --tokens 1,2", "stride is 49"),
+    ("score --model {bare} --add-bos --tokens 1,2", "add_bos"),
+    ("score --model {bare} x", "token ids"),
+    ("score --model {model} --file {tmp}/latin1.txt", "byte 3 is 0xe9"),
+    ("tokenize --model {model}", "no text is given"),
+    ("tokenize --model {model} --decode 9999", "9999"),
+    ("tokenize --model {model} --decode=", "--decode [] holds nothing"),
+    ("tokenize --model {model} x --decode 1", "TEXT and --decode"),
+    ("tokenize --model {bare} x", "tokenizer.json"),
+    ("tokenize --model {tmp}/none x", "none"),
+    ("tokenize --model {tmp}/bad_tokenizer x", "tokenizer.json"),
+    ("inspect --model {tmp}/none", "none"),
+    ("inspect --model {tmp}/no_config", "config.json"),
+    ("inspect --model {tmp}/cut_short", "model.safetensors"),
+    ("inspect extra", "'extra'"),
+]
+
+
+def _change_config(folder: Path) -> None:
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"n_embd": 8', '"n_embd": 16'))
+
+
+# What is wrong with a copy of the model.
+FAULTS: dict[str, Callable[[Path], object]] = {
+    "no_config": lambda folder: (folder / "config.json").unlink(),
+    "cut_short": lambda folder: (folder / "model.safetensors").write_bytes(
+        (folder / "model.safetensors").read_bytes()[:-1]
+    ),
+    "other_config": _change_config,
+    "bad_config": lambda folder: (folder / "config.json").write_text("{"),
+    "bad_tokenizer": lambda folder: (folder / "tokenizer.json").write_text("{}"),
+}
+
+
+@pytest.fixture(scope="module")
+def folders(
+    model: Path, bare_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    bad = tmp_path_factory.mktemp("bad")
+    (bad / "empty").mkdir()
+    (bad / "empty.txt").touch()
+    (bad / "latin1.txt").write_bytes("café au lait".encode("latin-1"))
+    for name, fault in FAULTS.items():
+        shutil.copytree(model, bad / name)
+        fault(bad / name)
+    return {"model": model, "bare": bare_model, "tmp": bad}
+
+
+@pytest.mark.parametrize(("command", "quoted"), TABLE, ids=[command[:60] for command, _ in TABLE])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_bad_input(folders: dict[str, Path], command: str, quoted: str, form: list[str]) -> None:
+    argv = [word.format(**folders) for word in command.split()]
+    ran = run(*argv, *form)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.startswith("npgpt: ")
+    assert ran.err.endswith("\n")
+    assert ran.err.count("\n") == 1
+    assert quoted in ran.err
+
+
+@pytest.mark.parametrize("text", ["", "\udce9"], ids=["empty", "not Unicode"])
+@pytest.mark.parametrize("command", ["generate", "score", "tokenize"])
+def test_texts_that_are_none(model: Path, command: str, text: str) -> None:
+    ran = run(command, "--model", model, text)
+    assert (ran.code, ran.out) == (2, "")
+    assert repr(text) in ran.err
+
+
+def test_scores_are_for_json(model: Path) -> None:
+    ran = run("generate", "--model", model, "--output-scores", "x")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--json" in ran.err
+
+
+def test_a_message_stays_one_line_whatever_it_quotes(tmp_path: Path) -> None:
+    ran = run("generate", "--model", tmp_path / "two\nlines\x1b[2J", "x")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert "\x1b" not in ran.err
+    assert "two\\nlines\\x1b[2J" in ran.err
