@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from oracle.ops.activation import ACTIVATIONS
-from oracle.ops.attention import Tap, attention, causal_mask
+from oracle.ops.attention import Tap, attention, causal_mask, keep
 from oracle.ops.embedding import embedding
 from oracle.ops.layer_norm import layer_norm
 from oracle.ops.linear import linear
@@ -101,7 +100,6 @@ def forward(
     positions: Tensor | None = None,
     past: Past | None = None,
     tap: Tap | None = None,
-    dropout: float = 0.0,
 ) -> Output:
     """Run the model over tokens, integers (batch, query), each given what comes before it.
 
@@ -109,9 +107,8 @@ def forward(
     looks at it. positions: integers (batch, query); by default the count of real tokens so far,
     less one, and 0 before the first. past: the `Output.past` of an earlier call, whose tokens come
     before these. tap: called as tap(name, layer, tensor) with each activation; the pass goes on
-    with what it returns. dropout: the rate, in training, after the embeddings, on the attention
-    pattern and on what each half of a block adds. Raises ValueError for a token or a position that
-    the tables lack.
+    with what it returns (so a tap can also be training's dropout). Raises ValueError for a token
+    or a position that the tables lack, and for shapes that do not fit.
 
     >>> tiny = {"vocab_size": 3, "n_positions": 4, "n_embd": 8, "n_layer": 1, "n_head": 2}
     >>> weights = {name: torch.zeros(shape) for name, shape in shapes(tiny).items()}
@@ -119,7 +116,8 @@ def forward(
     torch.Size([1, 3, 3])
     """
     c = {**DEFAULTS, **config}
-    tap = tap or _keep
+    tap = tap or keep
+    _check_shapes(tokens, mask, positions)
     new = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
     mask = new if past is None else torch.cat([past.mask, new], 1)
     query, key = tokens.shape[1], mask.shape[1]
@@ -130,15 +128,13 @@ def forward(
     may_look = (causal_mask(query, key, device=tokens.device) & mask[:, None, :])[:, None]
     x = tap("token_embedding", None, embedding(tokens, weights["wte.weight"]))
     x = x + tap("position_embedding", None, embedding(positions, weights["wpe.weight"]))
-    x = _drop(x, dropout)  # (batch, query, embd)
     keys, values = [], []
     for i in range(c["n_layer"]):
         old = None if past is None else (past.keys[i], past.values[i])
-        x, k, v = _block(weights, c, i, x, may_look, old, tap, dropout)
+        x, k, v = _block(weights, c, i, x, may_look, old, tap)
         keys.append(k)
         values.append(v)
-    x = _norm(weights, c, "ln_f", x)
-    x = tap("ln_f", None, x)
+    x = tap("ln_f", None, _norm(weights, c, "ln_f", x))
     head = weights["wte.weight" if c["tie_word_embeddings"] else "lm_head.weight"]
     found = tap("logits", None, linear(x, head.mT))
     return Output(found, x, Past(tuple(keys), tuple(values), mask))
@@ -152,7 +148,6 @@ def _block(
     may_look: Tensor,
     old: tuple[Tensor, Tensor] | None,
     tap: Tap,
-    dropout: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One transformer block: the residual stream after it, and all keys and values so far."""
     x = tap("resid_pre", i, x)
@@ -168,17 +163,16 @@ def _block(
         v,
         mask=may_look,
         scale=_scale(c, i),
-        dropout=dropout,
         upcast=c["reorder_and_upcast_attn"],
-        tap=None if tap is _keep else tap,
+        tap=None if tap is keep else tap,
         layer=i,
     )
     out = _map(weights, f"h.{i}.attn.c_proj", out.transpose(1, 2).flatten(2))
-    x = tap("resid_mid", i, x + _drop(tap("attn_out", i, out), dropout))
+    x = tap("resid_mid", i, x + tap("attn_out", i, out))
     out = _map(weights, f"h.{i}.mlp.c_fc", tap("ln_2", i, _norm(weights, c, f"h.{i}.ln_2", x)))
     out = ACTIVATIONS[c["activation_function"]](tap("mlp_pre", i, out))
     out = _map(weights, f"h.{i}.mlp.c_proj", tap("mlp_post", i, out))
-    return tap("resid_post", i, x + _drop(tap("mlp_out", i, out), dropout)), k, v
+    return tap("resid_post", i, x + tap("mlp_out", i, out)), k, v
 
 
 def _scale(c: Config, i: int) -> float:
@@ -195,12 +189,15 @@ def _norm(weights: Weights, c: Config, name: str, x: Tensor) -> Tensor:
     return layer_norm(x, weights[f"{name}.weight"], weights[f"{name}.bias"], eps=eps)
 
 
-def _drop(x: Tensor, dropout: float) -> Tensor:
-    return F.dropout(x, dropout) if dropout else x
-
-
-def _keep(name: str, layer: int | None, tensor: Tensor) -> Tensor:
-    return tensor
+def _check_shapes(tokens: Tensor, mask: Tensor | None, positions: Tensor | None) -> None:
+    if tokens.ndim != 2:
+        raise ValueError(f"tokens have shape {tuple(tokens.shape)}; expected (batch, query)")
+    for name, given in (("mask", mask), ("positions", positions)):
+        if given is not None and given.shape != tokens.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(given.shape)}; expected that of tokens, "
+                f"{tuple(tokens.shape)}"
+            )
 
 
 def _check_positions(positions: Tensor, limit: int) -> None:

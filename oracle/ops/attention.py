@@ -8,7 +8,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from oracle.ops.softmax import softmax
 
+# Sees each activation by name and layer; the computation goes on with what it returns.
 Tap = Callable[[str, int | None, Tensor], Tensor]
+
+
+def keep(name: str, layer: int | None, tensor: Tensor) -> Tensor:
+    """The tap that changes nothing."""
+    return tensor
 
 
 def causal_mask(query: int, key: int, *, device: torch.device | str | None = None) -> Tensor:
@@ -30,7 +36,6 @@ def attention(
     *,
     mask: Tensor,
     scale: float,
-    dropout: float = 0.0,
     upcast: bool = False,
     tap: Tap | None = None,
     layer: int | None = None,
@@ -49,17 +54,11 @@ def attention(
     """
     if tap is None and not upcast:
         sees = mask.any(-1, keepdim=True)
-        out = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask | ~sees, dropout_p=dropout, scale=scale
-        )
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask | ~sees, scale=scale)
         return torch.where(sees, out, 0)
-    tap = tap or _keep
+    tap = tap or keep
     wide = torch.promote_types(query.dtype, torch.float32) if upcast else query.dtype
     scores = (query.to(wide) @ key.to(wide).mT) * scale
     scores = tap("scores", layer, scores.masked_fill(~mask, float("-inf")))
     pattern = tap("pattern", layer, softmax(scores).to(value.dtype))
-    return tap("head_out", layer, F.dropout(pattern, dropout, dropout > 0) @ value)
-
-
-def _keep(name: str, layer: int | None, tensor: Tensor) -> Tensor:
-    return tensor
+    return tap("head_out", layer, pattern @ value)

@@ -21,8 +21,8 @@ def softmax(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
     >>> softmax(torch.tensor([1.0, 5.0, 5.0]), temperature=0.0).tolist()
     [0.0, 0.5, 0.5]
     """
-    scores = _below_top(logits, temperature)
-    return torch.where(_empty(logits), 0, torch.softmax(scores, -1))
+    scores, possible = _scores(logits, temperature)
+    return torch.where(possible, torch.softmax(scores, -1), 0)
 
 
 def log_softmax(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -33,27 +33,26 @@ def log_softmax(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
     >>> [round(y, 4) for y in log_softmax(torch.tensor([2.0, 2.0, -math.inf])).tolist()]
     [-0.6931, -0.6931, -inf]
     """
-    scores = _below_top(logits, temperature)
-    return torch.where(_empty(logits), -math.inf, torch.log_softmax(scores, -1))
+    scores, possible = _scores(logits, temperature)
+    return torch.where(possible, torch.log_softmax(scores, -1), -math.inf)
 
 
-def _empty(logits: Tensor) -> Tensor:
-    return (logits == -math.inf).all(-1, keepdim=True)
-
-
-def _below_top(logits: Tensor, temperature: float) -> Tensor:
-    """(x - max x) / T, with 0 for every entry that equals the maximum, even an infinite one."""
+def _scores(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """(x - max x) / T or its limit, never +inf, and for each row whether anything has mass."""
     if not temperature >= 0:
         raise ValueError(f"temperature is {temperature!r}; give a number, 0 or more")
     if not logits.shape[-1]:
-        return logits
+        return logits, torch.ones_like(logits, dtype=torch.bool)
     # A constant taken off every entry changes nothing, so no gradient need pass through it.
     top = logits.detach().amax(-1, keepdim=True)
-    at_top = logits == top
+    level = torch.where(logits == top, 0, -math.inf).to(logits.dtype)
+    possible = top != -math.inf
     if temperature < torch.finfo(logits.dtype).tiny:  # zero, or so near that 0 / T would be 0 / 0
-        return torch.where(at_top, 0, -math.inf).to(logits.dtype)
+        return level, possible
     # In each case the step that cannot overflow comes first.
-    hot = temperature > 1
-    below = logits / temperature - top / temperature if hot else (logits - top) / temperature
-    below = torch.where(at_top & top.isinf(), 0, below)
-    return torch.where(~at_top & (top.isinf() | (logits == -math.inf)), -math.inf, below)
+    if temperature > 1:
+        below = logits / temperature - top / temperature
+        below = torch.where(logits == -math.inf, logits, below)
+    else:
+        below = (logits - top) / temperature
+    return torch.where(top.isinf(), level, below), possible
