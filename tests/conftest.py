@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+from device import MISSING
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = 200
@@ -13,3 +15,10 @@ settings.register_profile(
 )
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=10 * EXAMPLES)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip everything where the device asked for is not there."""
+    if MISSING:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=MISSING))

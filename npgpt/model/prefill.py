@@ -5,6 +5,7 @@ from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.cache import Cache
 from npgpt.model.forward import Output, forward
+from npgpt.model.inputs import checked_tokens
 from npgpt.model.parameters import Parameters
 
 CHUNK = 256
@@ -27,6 +28,7 @@ def prefill(
     """
     if chunk < 1:
         raise SettingError(f"chunk is {chunk!r}; read at least 1 column at a time")
+    tokens, mask = checked_tokens(tokens, mask)
     for start in range(0, tokens.shape[1], chunk):
         part = slice(start, start + chunk)
         output = forward(
@@ -34,7 +36,7 @@ def prefill(
             parameters,
             config,
             past=past,
-            mask=None if mask is None else mask[:, part],
+            mask=mask[:, part],
             logits_to_keep=1,
         )
         past = output.past

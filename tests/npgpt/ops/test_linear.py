@@ -1,0 +1,44 @@
+import numpy as np
+from held import DTYPES, held_to_oracle
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracle.bounds.linear as bounds
+from npgpt.ops.linear import linear
+from oracle.ops.linear import linear as oracle_linear
+from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
+
+SIDES = st.integers(1, 9)
+LEADING = st.lists(st.integers(0, 4), max_size=3).map(tuple)
+
+
+@given(st.data(), LEADING, SIDES, SIDES, DTYPES, st.sampled_from(LAYOUTS), st.booleans())
+def test_linear(data, leading, n, m, dtype, layout, biased):
+    x, weight, bias = (
+        data.draw(arrays(shape, dtype=dtype, kinds=tuple(KINDS)))
+        for shape in ((*leading, n), (n, m), (m,))
+    )
+
+    def ours(x, weight, bias):
+        return linear(x, weight, bias if biased else None)
+
+    def theirs(x, weight, bias):
+        return oracle_linear(x, weight, bias if biased else None)
+
+    def bound(x, weight, bias, *, dtype):
+        return bounds.linear(x, weight, bias if biased else None, dtype=dtype)
+
+    computed = held_to_oracle(ours, theirs, bound, [x, weight, bias], layout=layout)
+    assert computed.shape == (*leading, m)
+
+
+@given(st.data(), SIDES, DTYPES)
+def test_a_square_weight_is_not_transposed(data, n, dtype):
+    """Row i of the identity picks row i of the weight, exactly."""
+    weight = data.draw(arrays((n, n), dtype=dtype))
+    assert np.array_equal(linear(np.eye(n, dtype=dtype), weight, np.zeros(n, dtype)), weight)
+
+
+def test_overflow_gives_infinity_unwarned():
+    x = np.full((1, 2), 1e30, np.float32)
+    assert linear(x, x.T, np.zeros(1, np.float32)) == np.inf
