@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import npgpt
 from npgpt.cli.program import main
-from npgpt.gpt import shipped
 
 PROMPT = "Shall I"
 DRAWING = {
@@ -165,9 +164,6 @@ def test_nan_weights_are_said_and_end_it(nan_model: Path) -> None:
     assert ran.out == PROMPT + "\n", "the line of the prompt is ended"
 
 
-@pytest.mark.skipif(
-    not (shipped() / "config.json").is_file(), reason="the model that ships is not trained yet"
-)
 def test_the_model_that_ships_continues_shakespeare() -> None:
     prompt = "Shall I compare thee"
     text = output("generate", prompt)
