@@ -42,8 +42,8 @@ def test_command_prints_what_is_shown(command: str, output: str, tmp_path: Path)
     assert doctest.OutputChecker().check_output(output, printed, doctest.ELLIPSIS), printed
 
 
-@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "pycon"])
-def test_python_block_gives_what_is_shown(text: str) -> None:
+def test_python_blocks_give_what_is_shown() -> None:
+    text = "\n".join(text for language, text in BLOCKS if language == "pycon")
     block = doctest.DocTestParser().get_doctest(text, {}, "README.md", "README.md", 0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     runner.run(block)

@@ -31,7 +31,7 @@ def silu(x: Array) -> Array:
     """
     # exp of negative numbers only, so that nothing overflows; below −GONE it is 0 in every dtype.
     small: Array = np.exp(-np.abs(x))
-    return np.where(x >= 0, x, np.maximum(x, -GONE) * small) / (1 + small)
+    return np.where(x >= 0, x, np.clip(x, -GONE, 0) * small) / (1 + small)
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {

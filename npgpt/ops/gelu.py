@@ -26,7 +26,7 @@ def gelu_new(x: Array) -> Array:
     array([-0.1588,  0.    ,  0.8412])
     """
     # Beyond SATURATED the result is x or 0 in every dtype; clipped, nothing overflows.
-    t = np.clip(x, -SATURATED, SATURATED)
+    t = np.asarray(np.clip(x, -SATURATED, SATURATED))
     t += GELU_CUBIC * t * t * t
     t *= GELU_SCALE
     np.tanh(t, out=t)

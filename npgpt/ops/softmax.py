@@ -64,5 +64,7 @@ def _below_maximum(logits: Array, temperature: float) -> Array:
     with quiet():
         np.subtract(logits, top, out=shifted, where=below)
         if temperature != 1:
-            np.divide(shifted, logits.dtype.type(temperature), out=shifted, where=below)
+            # Not past the dtype's largest number: −inf / inf would be NaN.
+            divisor = logits.dtype.type(min(temperature, float(np.finfo(logits.dtype).max)))
+            np.divide(shifted, divisor, out=shifted, where=below)
     return shifted

@@ -53,6 +53,7 @@ def attention(
     [2.0, 3.0]
     """
     if tap is None and not upcast:
+        mask = torch.atleast_2d(mask)
         sees = mask.any(-1, keepdim=True)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask | ~sees, scale=scale)
         return torch.where(sees, out, 0)
