@@ -93,8 +93,10 @@ def silu(x: Array, *, dtype: npt.DTypeLike) -> Array:
         share = np.where(wide > 0, 1, small) / (1 + small)
         y = np.abs(wide) * share
         relative = (1 - share) * form.library + 4 * form.unit
+        # |x| exp(−|x|) by its logarithm: where the product is a number, exp alone may be none.
+        whole = np.exp(np.log(np.abs(wide)) - np.abs(wide))
         lost = share < 2 * form.normal
-        return np.where(lost, y, y * relative) * (1 + form.library) + 2 * form.subnormal
+        return np.where(lost, whole, y * relative) * (1 + form.library) + 2 * form.subnormal
 
 
 ACTIVATIONS: dict[str, Callable[..., Array]] = {
