@@ -111,6 +111,26 @@ def test_rows_of_the_past_can_be_dropped_reordered_and_repeated(data, model):
     assert np.array_equal(past.real, batch.mask)
 
 
+def test_branches_of_a_past_with_room_left_are_as_if_alone(small_model):
+    """At every length, so with and without room for the next token where the past is kept."""
+    trunk = np.arange(13) % 3
+    past = None
+    for length in range(1, len(trunk)):
+        past = small_model.run(trunk[None, length - 1 : length], past=past).past
+        ends = np.array([[0, 1, 2], [2, 1, 0]])
+        pasts, found = [past, past], [[], []]
+        for step in range(3):
+            for branch in (0, 1):
+                tokens = ends[branch : branch + 1, step : step + 1]
+                output = small_model.run(tokens, past=pasts[branch])
+                pasts[branch] = output.past
+                found[branch].append(output.logits[0])
+        for branch in (0, 1):
+            measured = small_model.measure(np.append(trunk[:length], ends[branch]))
+            logits = np.concatenate(found[branch])
+            assert excess(logits, measured.logits[length:], measured.allowed()) <= 1
+
+
 def test_growing_one_by_one_moves_the_past_only_now_and_then(small_model):
     steps, moves, past = 100, 0, None
     for _ in range(steps):
