@@ -57,14 +57,14 @@ def _below_maximum(logits: Array, temperature: float) -> Array:
     """
     if not 0 <= temperature < math.inf:
         raise SettingError(f"temperature is {temperature!r}; give a finite number, 0 or more")
-    top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
+    # In float64 unless T is 1: no quotient leaves the range, whichever side of it T lies.
+    wide = logits if temperature == 1 else logits.astype(np.float64)
+    top = wide.max(axis=-1, keepdims=True, initial=-np.inf)
     # Subtracting and dividing only below the maximum: inf − inf and 0 / 0 never arise.
-    below = ~(logits == top)
-    shifted = np.where(top > -np.inf, np.zeros_like(logits), logits)
+    below = ~(wide == top)
+    shifted = np.where(top > -np.inf, np.zeros_like(wide), wide)
     with quiet():
-        np.subtract(logits, top, out=shifted, where=below)
+        np.subtract(wide, top, out=shifted, where=below)
         if temperature != 1:
-            # Not past the dtype's largest number: −inf / inf would be NaN.
-            divisor = logits.dtype.type(min(temperature, float(np.finfo(logits.dtype).max)))
-            np.divide(shifted, divisor, out=shifted, where=below)
-    return shifted
+            np.divide(shifted, temperature, out=shifted, where=below)
+        return shifted.astype(logits.dtype, copy=False)

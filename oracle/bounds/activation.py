@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from oracle.bounds.rounding import Array, Format, format_of, gamma
+from oracle.bounds.rounding import LIBRARY_UNITS, Array, Format, format_of, gamma
 
 CUBIC = 0.044715
 # A library's tanh or erf is taken to be ±1 exactly once the true value is this near to it.
@@ -60,12 +60,13 @@ def _half(x: Array, short: Array, argument_error: Array, form: Format) -> Array:
     """For y = x/2 (1 + f), f = ± (1 − short), off by `argument_error` from its argument alone.
 
     One call of f (or of the function that stands for 1 + f, so counted at the larger of 1 and
-    1 + f), unless f is saturated; then one addition and two products, relative to y; a product
-    with a half may underflow.
+    1 + f), unless f is saturated, or 1 + f as small and its digits those of subnormal numbers; then
+    one addition and two products, relative to y; a product with a half may underflow.
     """
     f_plus_one = np.where(x > 0, 2 - short, short)
     call = np.maximum(f_plus_one, 1) * form.library
-    call = np.where(short < SATURATED * form.unit, short, call)
+    lost = short + LIBRARY_UNITS * form.subnormal
+    call = np.where(short < SATURATED * form.unit, lost, call)
     half = np.abs(x) / 2
     relative = 3 * form.unit * half * f_plus_one
     return half * (argument_error + call) * (1 + 4 * form.unit) + relative + 2 * form.subnormal

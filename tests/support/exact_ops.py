@@ -6,7 +6,14 @@ import mpmath
 import numpy as np
 from mpmath import mpf
 
+from oracle.bounds.rounding import format_of
+
 mpmath.mp.dps = 50
+
+
+def stored(exact):
+    """How far storing fifty digits as float64 may move them: what a comparison has to allow."""
+    return format_of("float64").unit * np.abs(exact) + format_of("float64").subnormal
 
 
 def elementwise(function, x):

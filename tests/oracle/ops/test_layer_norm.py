@@ -21,7 +21,7 @@ def test_is_the_formula_within_its_bound(data, rows, width, dtype, eps):
     found = layer_norm(*map(torch.from_numpy, (x, weight, bias)), eps=eps)
     assert found.dtype == torch.from_numpy(x).dtype
     allowed = bound.layer_norm(x, weight, bias, eps=eps, dtype=dtype)
-    assert excess(found.numpy(), exact, allowed) <= 1
+    assert excess(found.numpy(), exact, allowed + exact_ops.stored(exact)) <= 1
 
 
 def test_small_cases_by_hand():
