@@ -10,88 +10,131 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array, Mask
 from npgpt.config import Config
+from npgpt.errors import SettingError
+from npgpt.ops.attention import Shared
 
 
 @dataclass
 class _Store:
     """Room for more positions than are filled, so that appending seldom copies.
 
-    keys and values: (layer, batch, head, capacity, head_dim); real: (batch, capacity).
+    keys and values: (layer, batch, head, capacity, head_dim).
     """
 
     keys: Array
     values: Array
-    real: Mask
     filled: int
 
-    def with_room(self, length: int, more: int) -> _Store:
-        """This store, if `more` positions can follow the first `length`; else a roomier copy.
-
-        A store filled past `length` already belongs to another continuation: it is copied too.
-        """
-        if self.filled == length and length + more <= self.real.shape[1]:
-            return self
+    def copy(self, rows: Sequence[int], length: int, more: int) -> _Store:
+        """The first `length` positions of these rows, with room for as many again, and `more`."""
+        layers, _, heads, _, width = self.keys.shape
         capacity = max(2 * length, length + more)
 
-        def grown(old: Array, axis: int) -> Array:
-            shape = (*old.shape[:axis], capacity, *old.shape[axis + 1 :])
-            new = np.empty(shape, old.dtype)
-            kept = (slice(None),) * axis + (slice(length),)
-            new[kept] = old[kept]
+        def copied(old: Array) -> Array:
+            new = np.empty((layers, len(rows), heads, capacity, width), old.dtype)
+            for place, row in enumerate(rows):
+                new[:, place, :, :length] = old[:, row, :, :length]
             return new
 
-        real = np.zeros((len(self.real), capacity), dtype=bool)
-        real[:, :length] = self.real[:, :length]
-        return _Store(grown(self.keys, 3), grown(self.values, 3), real, length)
+        return _Store(copied(self.keys), copied(self.values), length)
 
 
 @dataclass(frozen=True)
 class Cache:
     """What attention needs of the past: a value, never changed by a forward pass.
 
-    Two continuations of one cache do not disturb each other. Going on from the newest one writes
-    into room kept for it; the room doubles when it runs out, so that n steps copy O(n) in all.
+    Going on from the newest cache writes into room kept for it; the room doubles when it runs out,
+    so that n steps copy O(n) in all. What is held before rows are repeated, or tokens dropped, is
+    never copied: from then on the branches share it, and have stores of their own for what comes
+    after. This happens once, so it is the prompt that beams share, and later branches copy only
+    what came after it.
+
+    real: (batch, length), which of the positions held are tokens, not padding.
     """
 
-    _store: _Store
-    length: int
+    real: Mask
+    _own: _Store  # the last positions, or all of them
+    _shared: Shared | None = None  # the first ones; key and value have an axis of layers in front
 
     @property
-    def real(self) -> Mask:
-        """(batch, length): which of the positions held are tokens, not padding."""
-        return self._store.real[:, : self.length]
+    def length(self) -> int:
+        """How many positions are held in each row, padding included."""
+        length: int = self.real.shape[1]
+        return length
 
-    def layer(self, index: int) -> tuple[Array, Array]:
-        """Keys and values of one layer: (batch, head, length, head_dim) each, without a copy."""
-        held = slice(self.length)
-        return self._store.keys[index, :, :, held], self._store.values[index, :, :, held]
+    @property
+    def _own_length(self) -> int:
+        return self.length - (0 if self._shared is None else self._shared.length)
+
+    def layer(self, index: int) -> tuple[Array, Array, Shared | None]:
+        """Keys and values of one layer, without a copy: (batch, head, own, head_dim) each.
+
+        The third is what comes before them, shared by several rows, if anything is.
+        """
+        own, shared = slice(self._own_length), self._shared
+        if shared is not None:
+            shared = Shared(shared.key[index], shared.value[index], shared.source)
+        return self._own.keys[index, :, :, own], self._own.values[index, :, :, own], shared
 
     def extend(self, mask: Mask) -> Cache:
         """A cache with the positions of mask (batch, query) added, keys and values still to fill.
 
         The caller fills them through `write`, once for each layer.
         """
-        store = self._store.with_room(self.length, mask.shape[1])
-        length = self.length + mask.shape[1]
-        store.real[:, self.length : length] = mask
-        store.filled = length
-        return Cache(store, length)
+        own, length, new = self._own, self._own_length, mask.shape[1]
+        # A store filled past our length already belongs to another continuation.
+        if own.filled > length or length + new > own.keys.shape[3]:
+            own = own.copy(range(len(mask)), length, new)
+        own.filled = length + new
+        return Cache(np.concatenate([self.real, mask], axis=1), own, self._shared)
 
     def write(self, index: int, key: Array, value: Array) -> None:
         """Fill the last positions of one layer: key and value (batch, head, query, head_dim)."""
-        new = slice(self.length - key.shape[2], self.length)
-        self._store.keys[index, :, :, new] = key
-        self._store.values[index, :, :, new] = value
+        new = slice(self._own_length - key.shape[2], self._own_length)
+        self._own.keys[index, :, :, new] = key
+        self._own.values[index, :, :, new] = value
 
     def select(self, rows: Sequence[int]) -> Cache:
-        """The cache of these rows of the batch: fewer, reordered or repeated, as a copy."""
-        chosen, held = list(rows), slice(self.length)
-        keys = self._store.keys[:, :, :, held][:, chosen]
-        values = self._store.values[:, :, :, held][:, chosen]
-        return Cache(_Store(keys, values, self.real[chosen], self.length), self.length)
+        """The cache of these rows of the batch: fewer, reordered or repeated."""
+        rows = list(rows)
+        if rows == list(range(len(self.real))):
+            return self
+        if self._shared is None and self.length and len(set(rows)) < len(rows):
+            return self._branch().select(rows)
+        shared = self._shared
+        if shared is not None:
+            shared = shared._replace(source=shared.source[rows])
+        return Cache(self.real[rows], self._own.copy(rows, self._own_length, 1), shared)
+
+    def drop(self, counts: Sequence[int]) -> Cache:
+        """The cache as if the last counts[r] tokens of row r had not been read.
+
+        Padding is not counted. Where rows drop different numbers, the positions dropped become
+        padding; the last positions go altogether once they are padding in every row.
+
+        Raises SettingError unless counts holds, for each row, 0 to the number of its tokens.
+        """
+        read, given = self.real.sum(axis=1), np.asarray(counts)
+        fits = given.shape == read.shape and given.dtype.kind in "iu"
+        if not fits or ((given < 0) | (given > read)).any():
+            raise SettingError(
+                f"{given.tolist()} tokens cannot be dropped; give a number for each row, "
+                f"none below 0 or above the tokens read, {read.tolist()}"
+            )
+        real = self.real & (self.real.cumsum(axis=1) <= (read - given)[:, None])
+        length = int(real.any(axis=0).nonzero()[0].max(initial=-1)) + 1
+        shared = self._shared.first(length) if self._shared is not None and length else None
+        kept = Cache(real[:, :length], self._own, shared)
+        return kept._branch() if shared is None and 0 < length < self.length else kept
+
+    def _branch(self) -> Cache:
+        """The same positions, all of them shared: for a cache that shares nothing yet."""
+        rows, held = np.arange(len(self.real)), slice(self.length)
+        keys, values = self._own.keys[:, :, :, held], self._own.values[:, :, :, held]
+        return Cache(self.real, self._own.copy(range(len(rows)), 0, 1), Shared(keys, values, rows))
 
 
 def empty(config: Config, batch: int, dtype: npt.DTypeLike) -> Cache:
     """The cache of a model that has read nothing."""
     nothing = np.empty((config.n_layer, batch, config.n_head, 0, config.head_dim), dtype)
-    return Cache(_Store(nothing, nothing, np.empty((batch, 0), dtype=bool), 0), 0)
+    return Cache(np.empty((batch, 0), dtype=bool), _Store(nothing, nothing, 0))

@@ -117,14 +117,16 @@ def _attention(x: Array, attn: Attention, run: _Pass, layer: int) -> Array:
     q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # batch, head, query, head_dim each
     q = tap("query", layer, q)
     run.cache.write(layer, tap("key", layer, k), tap("value", layer, v))
-    keys, values = run.cache.layer(layer)  # batch, head, key, head_dim
+    keys, values, shared = run.cache.layer(layer)  # batch, head, key, head_dim
 
     scale = 1.0
     if config.scale_attn_weights:
         scale /= math.sqrt(config.head_dim)
     if config.scale_attn_by_inverse_layer_idx:
         scale /= layer + 1
-    out = attention(q, keys, values, mask=run.may_look, scale=scale, tap=tap, layer=layer)
+    out = attention(
+        q, keys, values, mask=run.may_look, scale=scale, shared=shared, tap=tap, layer=layer
+    )
     out = tap("head_out", layer, out)  # batch, head, query, head_dim
     merged = out.swapaxes(1, 2).reshape(batch, query, embd)
     return linear(merged, attn.c_proj.weight, attn.c_proj.bias)

@@ -1,5 +1,7 @@
 """Reading a long prompt piece by piece."""
 
+import numpy as np
+
 from npgpt.arrays import Mask, Tokens
 from npgpt.config import Config
 from npgpt.errors import SettingError
@@ -18,26 +20,32 @@ def prefill(
     *,
     past: Cache | None = None,
     mask: Mask | None = None,
+    logits_to_keep: int = 1,
     chunk: int = CHUNK,
 ) -> Output:
     """`forward` over `chunk` columns at a time: the same result, in less memory.
 
     tokens and mask (batch, query). Attention scores take batch · head · chunk · key numbers in
-    place of batch · head · query · key. The Output is that of the last chunk, with the logits of
-    the last column only.
+    place of batch · head · query · key. The Output has the hidden state of every column, and the
+    logits of the last `logits_to_keep`: no others are computed.
     """
     if chunk < 1:
         raise SettingError(f"chunk is {chunk!r}; read at least 1 column at a time")
     tokens, mask = checked_tokens(tokens, mask)
-    for start in range(0, tokens.shape[1], chunk):
+    query = tokens.shape[1]
+    logits, hidden = [], []
+    for start in range(0, query, chunk):
         part = slice(start, start + chunk)
+        after = max(query - start - chunk, 0)  # columns, in the chunks still to come
         output = forward(
             tokens[:, part],
             parameters,
             config,
             past=past,
             mask=mask[:, part],
-            logits_to_keep=1,
+            logits_to_keep=max(logits_to_keep - after, 0),
         )
+        logits.append(output.logits)
+        hidden.append(output.hidden)
         past = output.past
-    return output
+    return Output(np.concatenate(logits, axis=1), np.concatenate(hidden, axis=1), output.past)

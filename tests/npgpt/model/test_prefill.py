@@ -34,6 +34,26 @@ def test_it_goes_on_from_a_past(data, model, chunk):
     assert excess(output.logits[0], measured.logits[-1:], measured.allowed()) <= 1
 
 
+@whole_models
+@given(st.data(), tiny_models(), st.integers(1, 12), st.integers(1, 12))
+def test_the_last_logits_asked_for_and_every_hidden_state(data, model, chunk, keep):
+    """Across chunks; more logits than there are columns are all of them."""
+    batch = data.draw(batches(model.config))
+    columns = slice(-keep, None)
+    output = prefill(
+        batch.tokens, *model.arguments, mask=batch.mask, chunk=chunk, logits_to_keep=keep
+    )
+    assert output.logits.shape[1] == min(keep, batch.tokens.shape[1])
+    assert output.hidden.shape[:2] == batch.tokens.shape
+    for index, row in enumerate(batch.rows):
+        measured, real = model.measure(row), batch.mask[index]
+        expected = measured.values["ln_f", None][0]
+        assert excess(output.hidden[index][real], expected, measured.allowed("ln_f")) <= 1
+        kept = real[columns]
+        expected = measured.logits[len(row) - kept.sum() :]
+        assert excess(output.logits[index][kept], expected, measured.allowed()) <= 1
+
+
 @pytest.mark.parametrize("chunk", [0, -1])
 @given(model=tiny_models())
 def test_a_chunk_of_no_columns_is_refused(chunk, model):
