@@ -15,14 +15,16 @@ import numpy.typing as npt
 from npgpt.arrays import Array, Mask, Tokens
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.config import Config
+from npgpt.decoding.defaults import filled, of_file
+from npgpt.decoding.generate import choices, solve
 from npgpt.decoding.generation import Generation
-from npgpt.decoding.problem import Problem, prepare
+from npgpt.decoding.problem import Problem, prepare, uniform_shape
 from npgpt.decoding.prompts import Rows, token_rows
-from npgpt.decoding.settings import Settings, from_keywords
+from npgpt.decoding.reading import Reading, last_of
+from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import State, Step
-from npgpt.decoding.steps import gather, steps
 from npgpt.decoding.uniforms import seed_uniforms
-from npgpt.errors import PromptError, SettingError
+from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
 from npgpt.model.inputs import checked_tokens
@@ -34,8 +36,6 @@ from npgpt.trace import Recorder
 
 # A text, several texts, one row of token ids, or several rows.
 Prompt: TypeAlias = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tokens
-
-_SAMPLING = ("temperature", "top_k", "top_p")
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,26 @@ class GPT:
         mask: Mask | None = None,
         seed: int | None = None,
         uniforms: npt.ArrayLike | None = None,
+        *,
+        negative_prompt: Prompt | None = None,
+        assistant: GPT | None = None,
         **settings: Any,
     ) -> Generation:
         """Continue each prompt; `npgpt.decoding.settings.Settings` lists the settings.
 
         mask (rows, columns): True where an id of a rectangular prompt is real. Sampling consumes
-        one uniform in [0, 1) for each row and step: `uniforms` (rows, steps), or those that `seed`
-        makes, or new ones at each call. A setting that is not given is the checkpoint's own.
-        Without a limit a row goes on until its end-of-text token or the end of the context.
+        uniforms in [0, 1): `uniforms`, of the shape that `npgpt.decoding.problem.uniform_shape`
+        gives, or those that `seed` makes, or new ones at each call. negative_prompt, one or one for
+        each prompt, is what `guidance_scale` leads away from. assistant is the draft model of
+        speculative decoding. A setting that is not given is the checkpoint's own. Without a limit
+        a row goes on until its end-of-text token or the end of the context.
 
         Raises SettingError, PromptError or ContextLengthError before anything is computed.
         """
-        problem = self._problem(prompt, mask, seed, uniforms, settings)
-        generation = gather(problem, steps(self.next_step, problem))
+        problem = self._problem(
+            prompt, mask, seed, uniforms, settings, negative_prompt=negative_prompt, draft=assistant
+        )
+        generation = solve(problem, self.next_step, self.read)
         if self.tokenizer is None:
             return generation
         texts = [self.tokenizer.decode(row) for row in generation.sequences]
@@ -97,15 +104,22 @@ class GPT:
         prompt: Prompt,
         seed: int | None = None,
         uniforms: npt.ArrayLike | None = None,
+        *,
+        negative_prompt: Prompt | None = None,
+        assistant: GPT | None = None,
         **settings: Any,
     ) -> Iterator[str]:
         """The text that `generate` adds to one prompt, in pieces, as they are decided.
 
-        A piece is never half a character. Raises as `generate` does, at once.
+        A piece is never half a character. Beams decide at the end, so theirs is one piece. Raises
+        as `generate` does, at once.
         """
-        problem = self._problem(prompt, None, seed, uniforms, settings)
-        if len(problem.prompts) != 1:
-            raise PromptError(f"{len(problem.prompts)} prompts cannot be streamed; give one")
+        problem = self._problem(
+            prompt, None, seed, uniforms, settings, negative_prompt=negative_prompt, draft=assistant
+        )
+        rows = len(problem.prompts) * problem.settings.num_return_sequences
+        if rows != 1:
+            raise PromptError(f"{rows} rows cannot be streamed; ask for one, of one prompt")
         return self._pieces(problem, self._tokenizer())
 
     def score(self, text: Prompt, *, stride: int | None = None, add_bos: bool = False) -> Score:
@@ -128,28 +142,23 @@ class GPT:
 
         The state is the model's cache.
         """
+        return last_of(self.read)(rows, state)
+
+    def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
+        """`next_step` with the logits of the last `keep` tokens and the hidden states of all."""
         if not (state is None or isinstance(state, Cache)):
             raise SettingError(f"state is {state!r}; go on from the state of an earlier Step")
         width = max(map(len, rows))
         tokens = np.array([[0] * (width - len(row)) + list(row) for row in rows])
         mask = np.array([[False] * (width - len(row)) + [True] * len(row) for row in rows])
-        output = prefill(tokens, self.parameters, self.config, past=state, mask=mask)
-        return Step(output.logits[:, -1], output.hidden[:, -1], output.past)
+        output = prefill(
+            tokens, self.parameters, self.config, past=state, mask=mask, logits_to_keep=keep
+        )
+        return Reading(output.logits, output.hidden, output.past)
 
     def settings(self, **given: Any) -> Settings:
-        """The settings given, filled up with the checkpoint's own.
-
-        Its own sampling settings do not outlive a call's `do_sample=False`, nor its own limits a
-        call's.
-        """
-        defaults = dict(self.defaults)
-        if not given.get("do_sample", defaults.get("do_sample", False)):
-            for name in _SAMPLING:
-                defaults.pop(name, None)
-        for one, other in (("max_length", "max_new_tokens"), ("max_new_tokens", "max_length")):
-            if one in given:
-                defaults.pop(other, None)
-        return from_keywords(**{**defaults, **given})
+        """The settings given, filled up with the checkpoint's own where these do not contradict."""
+        return filled(given, self.defaults)
 
     def _problem(
         self,
@@ -158,6 +167,9 @@ class GPT:
         seed: int | None,
         uniforms: npt.ArrayLike | None,
         given: Mapping[str, Any],
+        *,
+        negative_prompt: Prompt | None,
+        draft: GPT | None,
     ) -> Problem:
         rows = self._rows(prompt, mask)
         settings = self.settings(**given)
@@ -165,22 +177,50 @@ class GPT:
             raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
         if uniforms is None and settings.draws:
             seed = secrets.randbits(64) if seed is None else seed
-            uniforms = seed_uniforms(seed, len(rows), self.config.n_positions)
+            shape = uniform_shape(settings, len(rows), self.config.n_positions)
+            uniforms = seed_uniforms(seed, *shape)
         known = self.config.vocab_size
-        return prepare(
+        problem = prepare(
             rows,
             settings,
             uniforms,
             decode=self.tokenizer.decode if self.tokenizer else None,
             context_length=self.config.n_positions,
             vocab_size=min(known, self.tokenizer.vocab_size) if self.tokenizer else known,
+            negative_prompt=None if negative_prompt is None else self._rows(negative_prompt, None),
+            assistant=None if draft is None else draft.read,
         )
+        if draft is not None:
+            self._check_draft(draft, max(problem.limits))
+        return problem
+
+    def _check_draft(self, draft: GPT, longest: int) -> None:
+        if draft.config.vocab_size != self.config.vocab_size:
+            raise SettingError(
+                f"the assistant has a vocabulary of {draft.config.vocab_size} tokens and the model "
+                f"one of {self.config.vocab_size}; give an assistant with the same tokens"
+            )
+        if self.tokenizer and draft.tokenizer and self.tokenizer != draft.tokenizer:
+            raise SettingError(
+                "the assistant's tokenizer is not the model's; give an assistant with the same one"
+            )
+        if draft.config.n_positions < longest:
+            raise ContextLengthError(
+                f"a row may reach {longest} tokens, and the assistant's context holds "
+                f"{draft.config.n_positions}; ask for fewer, or give another assistant"
+            )
 
     def _pieces(self, problem: Problem, tokenizer: Tokenizer) -> Iterator[str]:
         decoder = incremental_decoder(tokenizer)
-        for (choice,) in steps(self.next_step, problem):
-            if choice.token is not None:
-                yield decoder.push(choice.token)
+        decided = choices(problem, self.next_step, self.read)
+        if decided is None:
+            found = solve(problem, self.next_step, self.read)
+            tokens = iter(found.new_tokens[0])
+        else:
+            each = (choice.token for step in decided for choice in step)
+            tokens = (token for token in each if token is not None)
+        for token in tokens:
+            yield decoder.push(token)
         yield decoder.finish()
 
     def _rows(self, prompt: Prompt, mask: Mask | None) -> Rows:
@@ -227,9 +267,7 @@ def load(path: str | Path | None = None, *, dtype: npt.DTypeLike = np.float32) -
     """
     checkpoint = open_checkpoint(shipped() if path is None else path, dtype=dtype)
     config = checkpoint.config
-    asked = {"eos_token_id": config.eos_token_id, **checkpoint.generation_config}
-    known = {field.name for field in dataclasses.fields(Settings)}
-    defaults = {name: asked[name] for name in asked if name in known and asked[name] is not None}
+    defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})
     return GPT(config, checkpoint.parameters, checkpoint.tokenizer, defaults)
 
 

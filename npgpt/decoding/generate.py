@@ -1,14 +1,37 @@
 """Decoding by whichever decoder the settings name."""
 
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
+from npgpt.decoding.beam import beam_search
+from npgpt.decoding.constrained_beam import constrained_beam_search
+from npgpt.decoding.contrastive import contrastive_search
 from npgpt.decoding.generation import Generation
-from npgpt.decoding.problem import Decode, prepare
+from npgpt.decoding.group_beam import group_beam_search
+from npgpt.decoding.guidance import guided, guided_read
+from npgpt.decoding.ledger import Answer, Decision, Ledger
+from npgpt.decoding.one_by_one import one_by_one
+from npgpt.decoding.problem import Decode, Problem, prepare
+from npgpt.decoding.reading import Read, last_of
+from npgpt.decoding.recording import recorded
 from npgpt.decoding.settings import Settings
+from npgpt.decoding.speculative import speculative_decoding
 from npgpt.decoding.step import NextStep
-from npgpt.decoding.steps import gather, steps
+from npgpt.decoding.steps import Choice, gather, steps
+from npgpt.errors import SettingError
+
+# A decoder decides token by token, or searches and gives its rows when they are all done.
+Search: TypeAlias = Callable[[NextStep, Problem], Generation]
+
+SEARCHES: dict[str, Search] = {
+    "beam search": beam_search,
+    "beam sampling": beam_search,
+    "diverse beam search": group_beam_search,
+    "constrained beam search": constrained_beam_search,
+}
 
 
 def generate(
@@ -20,13 +43,17 @@ def generate(
     decode: Decode | None = None,
     context_length: int | None = None,
     vocab_size: int | None = None,
+    negative_prompt: Any = None,
+    assistant: NextStep | None = None,
 ) -> Generation:
     """Continue rows of token ids until each has ended.
 
-    tokens: a flat list of ids is one row, a list of lists several. uniforms (rows, steps) in
-    [0, 1) are needed to sample: row r draws its j-th new token with `uniforms[r, j]`. decode,
-    token ids to text, is needed for stop strings. context_length bounds prompt and new tokens
-    together. Ids from vocab_size on are never chosen. No row's result depends on another row.
+    tokens: a flat list of ids is one row, a list of lists several. `problem.uniform_shape` says
+    which uniforms in [0, 1) sampling takes: row r draws its j-th new token with `uniforms[r, j]`.
+    decode, token ids to text, is needed for stop strings. context_length bounds prompt and new
+    tokens together. Ids from vocab_size on are never chosen. negative_prompt, one row of ids or one
+    for each prompt, is what guidance leads away from. assistant is the draft model of speculative
+    decoding. No row's result depends on another row.
 
     Raises, before anything is computed, SettingError for settings at odds with the prompt or the
     vocabulary, PromptError for a prompt that is empty or holds an unknown id, ContextLengthError
@@ -49,5 +76,77 @@ def generate(
         decode=decode,
         context_length=context_length,
         vocab_size=vocab_size,
+        negative_prompt=negative_prompt,
+        assistant=None if assistant is None else one_by_one(assistant),
     )
-    return gather(problem, steps(next_step, problem))
+    return solve(problem, next_step, one_by_one(next_step))
+
+
+def replay(
+    found: Generation,
+    settings: Settings,
+    uniforms: npt.ArrayLike | None = None,
+    *,
+    decode: Decode | None = None,
+    vocab_size: int | None = None,
+    negative_prompt: Any = None,
+) -> Generation:
+    """The run repeated from its ledger, without the model: the same arguments give the same result.
+
+    A run with a draft model is repeated without it, for the draft decides nothing. Raises
+    SettingError where there is no ledger, or none of these settings and uniforms.
+    """
+    if found.ledger is None:
+        raise SettingError("the run has no ledger to be repeated from; ask for output_ledger=True")
+    first = {prompt: row for row, prompt in reversed(list(enumerate(found.prompts)))}
+    prompts = [
+        found.sequences[row][: found.prompt_lengths[row]] for _, row in sorted(first.items())
+    ]
+    problem = prepare(
+        prompts,
+        settings,
+        uniforms,
+        decode=decode,
+        vocab_size=vocab_size,
+        negative_prompt=negative_prompt,
+    )
+    return solve(problem, last_of(found.ledger.read), found.ledger.read)
+
+
+def solve(problem: Problem, next_step: NextStep, read: Read) -> Generation:
+    """What the decoder that the problem names makes of it, with the ledger if it is asked for."""
+    if not problem.settings.output_ledger:
+        return _solved(problem, next_step, read)
+    decisions: list[Decision] = []
+    answers: dict[tuple[int, ...], Answer] = {}
+    noted = dataclasses.replace(problem, note=decisions.append)
+    heard = recorded(read, answers)
+    generation = _solved(noted, last_of(heard), heard)
+    return dataclasses.replace(generation, ledger=Ledger(tuple(decisions), answers))
+
+
+def choices(problem: Problem, next_step: NextStep, read: Read) -> Iterator[list[Choice]] | None:
+    """The run token by token, as it is decided; None for a search, which decides at its end."""
+    if problem.decoder in SEARCHES:
+        return None
+    next_step, read = _guided(problem, next_step, read)
+    if problem.decoder == "contrastive search":
+        return contrastive_search(read, problem)
+    if problem.decoder == "speculative decoding":
+        return speculative_decoding(read, problem)
+    return steps(next_step, problem)
+
+
+def _solved(problem: Problem, next_step: NextStep, read: Read) -> Generation:
+    decided = choices(problem, next_step, read)
+    if decided is not None:
+        return gather(problem, decided)
+    next_step, _ = _guided(problem, next_step, read)
+    return SEARCHES[problem.decoder](next_step, problem)
+
+
+def _guided(problem: Problem, next_step: NextStep, read: Read) -> tuple[NextStep, Read]:
+    negative = problem.negative_prompts
+    if negative is None:
+        return next_step, read
+    return guided(next_step, negative), guided_read(read, negative)

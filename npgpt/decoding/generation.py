@@ -1,18 +1,14 @@
 """What a decoding run gives back."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from npgpt.arrays import Array
+from npgpt.decoding.ledger import Ledger, StopReason
 from npgpt.decoding.values import whole
 from npgpt.errors import SettingError
-
-# Why a row ended. Where several hold at once, the first of them is given.
-# no_candidates: every token was ruled out, so that nothing was appended.
-StopReason: TypeAlias = Literal["no_candidates", "eos", "stop_string", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +19,13 @@ class Generation:
     - logprobs: the model's own log-probability of each new token, before any processor, float64.
     - scores: with output_scores the scores (vocab,) that each new token was chosen by, else None.
     - stopped: why each row ended.
+    - decoder: the name of the one that ran.
+    - prompts: the place of each row's prompt; row after row unless num_return_sequences is above 1.
+    - sequence_scores: what beams were ranked by, the sum of a row's scores over its number of new
+      tokens to the power of length_penalty; None without beams.
+    - beam_indices: for each new token, which of its prompt's running beams it was appended to.
     - texts: the rows as text, prompt included, where a tokenizer was at hand, else None.
+    - ledger: with output_ledger the record of every decision, else None.
     """
 
     sequences: list[list[int]]
@@ -31,7 +33,12 @@ class Generation:
     logprobs: list[list[float]]
     scores: list[list[Array]] | None
     stopped: list[StopReason]
+    decoder: str
+    prompts: list[int]
+    sequence_scores: list[float] | None = None
+    beam_indices: list[list[int]] | None = None
     texts: list[str] | None = None
+    ledger: Ledger | None = None
 
     @property
     def new_tokens(self) -> list[list[int]]:
@@ -52,7 +59,8 @@ class Generation:
         """The sequences as an int64 array (rows, longest), shorter ones filled up on the right.
 
         >>> Generation(sequences=[[5, 6], [7]], prompt_lengths=[1, 1], logprobs=[[0.0], []],
-        ...            scores=None, stopped=["eos", "no_candidates"]).padded(0)
+        ...            scores=None, stopped=["eos", "no_candidates"], decoder="greedy",
+        ...            prompts=[0, 1]).padded(0)
         array([[5, 6],
                [7, 0]])
         """

@@ -26,6 +26,41 @@ def row_limits(
     return tuple(_limit(row, length, settings, context_length) for row, length in lengths)
 
 
+def check_room(
+    prompts: Rows,
+    limits: tuple[int, ...],
+    settings: Settings,
+    negative_prompts: Rows | None,
+    *,
+    context_length: int | None,
+) -> None:
+    """Nothing, where every phrase of force_words_ids and every negative prompt fits.
+
+    Raises SettingError for a constraint of which no phrase fits into the room that a row has for
+    new tokens, and ContextLengthError for a negative prompt that leaves too little context.
+
+    >>> check_room(((5, 6),), (4,), Settings(), None, context_length=None)
+    """
+    for row, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
+        room = limit - len(prompt)
+        for alternatives in settings.force_words_ids or ():
+            shortest = min(map(len, alternatives))
+            if shortest > room and not settings.force_words_in_prompt:
+                raise SettingError(
+                    f"force_words_ids asks for {[list(phrase) for phrase in alternatives]}, but "
+                    f"row {row} has room for {room} new tokens; raise the limit to hold at least "
+                    f"{shortest}, or leave it out"
+                )
+        if negative_prompts and context_length is not None:
+            needed = len(negative_prompts[row]) + room
+            if needed > context_length:
+                raise ContextLengthError(
+                    f"row {row} has a negative prompt of {len(negative_prompts[row])} tokens and "
+                    f"{room} new ones; the model's context holds {context_length}: shorten the "
+                    "negative prompt or ask for fewer"
+                )
+
+
 def _limit(row: int, length: int, settings: Settings, context_length: int | None) -> int:
     limit = _asked(row, length, settings, context_length)
     if context_length is not None and max(limit, length + 1) > context_length:

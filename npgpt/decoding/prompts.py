@@ -1,6 +1,7 @@
 """Reading prompts: rows of token ids, each as long as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -32,7 +33,7 @@ def token_rows(tokens: Any) -> Rows:
 def check_vocabulary(prompts: Rows, settings: Settings, vocab_size: int) -> None:
     """Nothing, where every id is one of the vocabulary's.
 
-    Raises PromptError for a prompt's id outside 0 … vocab_size − 1, SettingError for an eos there.
+    Raises PromptError for a prompt's id outside 0 … vocab_size − 1, SettingError for a setting's.
 
     >>> check_vocabulary(((0, 1),), Settings(eos_token_id=1), 2)
     """
@@ -42,12 +43,28 @@ def check_vocabulary(prompts: Rows, settings: Settings, vocab_size: int) -> None
                 f"row {index} of the prompt holds token id {max(row)}; the vocabulary has "
                 f"{vocab_size} tokens, so give ids from 0 to {vocab_size - 1}"
             )
-    for token in settings.eos_token_ids:
-        if token >= vocab_size:
-            raise SettingError(
-                f"eos_token_id is {settings.eos_token_id!r}; the vocabulary has {vocab_size} "
-                f"tokens, so give ids from 0 to {vocab_size - 1}"
-            )
+    for name, ids in _ids(settings):
+        for token in ids:
+            if token >= vocab_size:
+                raise SettingError(
+                    f"{name} is {getattr(settings, name)!r}; the vocabulary has {vocab_size} "
+                    f"tokens, so give ids from 0 to {vocab_size - 1}, not {token}"
+                )
+
+
+def _ids(settings: Settings) -> Iterator[tuple[str, Iterable[int]]]:
+    """The ids in the settings that must be some token's. The model never sees a pad."""
+    s = settings
+    bos = s.forced_bos_token_id
+    yield "eos_token_id", s.eos_token_ids
+    yield "forced_bos_token_id", () if bos is None else (bos,)
+    yield "forced_eos_token_id", s.forced_eos_token_ids
+    yield "suppress_tokens", s.suppress_tokens
+    yield "begin_suppress_tokens", s.begin_suppress_tokens
+    yield "bad_words_ids", chain(*s.bad_words_ids)
+    yield "sequence_bias", chain(*(phrase for phrase, _ in s.sequence_bias))
+    yield "logit_bias", (token for token, _ in s.logit_bias)
+    yield "force_words_ids", chain(*chain(*(s.force_words_ids or ())))
 
 
 def _row(row: Any, index: int) -> tuple[int, ...]:

@@ -2,59 +2,106 @@
 
 import dataclasses
 import difflib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from npgpt.decoding.values import Reader, flag, number, texts, token_ids, whole
+from npgpt.arrays import Array
+from npgpt.decoding import token_values, values
+from npgpt.decoding.combinations import check
+from npgpt.decoding.row import Row
+from npgpt.decoding.values import flag, number, one_of, whole
 from npgpt.errors import SettingError
 
+Phrase: TypeAlias = tuple[int, ...]
+# (the prompt's place, the row's tokens) -> the ids that may follow
+AllowedTokens: TypeAlias = Callable[[int, Sequence[int]], Iterable[int]]
+# (rows, scores (rows, vocab)) -> scores (rows, vocab)
+OwnProcessor: TypeAlias = Callable[[Sequence[Row], Array], Array]
 
-def _setting(default: Any, read: Reader) -> Any:
+
+def _setting(default: Any, read: values.Reader) -> Any:
     return dataclasses.field(default=default, metadata={"read": read})
 
 
-_temperature = number("a finite number, 0 (greedy) or more", lambda value: value >= 0)
-_share = number("a number above 0 and at most 1", lambda value: 0 < value <= 1)
-_factor = number("a finite number above 0; 1 changes nothing", lambda value: value > 0)
+_temperature = number("a finite number, 0 (greedy) or more", lambda x: x >= 0)
+_share = number("a number above 0 and at most 1", lambda x: 0 < x <= 1)
+_fraction = number("a number from 0 (off) to 1", lambda x: 0 <= x <= 1)
+_cutoff = number("a number from 0 (off), below 1", lambda x: 0 <= x < 1)
+_factor = number("a finite number above 0; 1 changes nothing", lambda x: x > 0)
+_scale = number("a finite number, 0 or more; 1 changes nothing", lambda x: x >= 0)
+_finite = number("a finite number", lambda x: True)
+_penalty = number("a finite number, 0 (off) or more", lambda x: x >= 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to decode with.
-
-    - do_sample: draw each token; else take the likeliest (greedy).
-    - temperature: scores are divided by it before a draw; 0 is greedy.
-    - top_k, top_p: draw from the k likeliest (ties with the k-th stay), from the smallest set of
-      likeliest tokens whose probabilities reach p (the one that reaches p stays).
-    - repetition_penalty: θ; tokens already in the row score s/θ, or s·θ where s < 0.
-    - max_length, min_length: tokens in the row, prompt included; max_new_tokens, min_new_tokens:
-      without it. Below a minimum no eos is possible (a stop string is).
-    - eos_token_id: one id or several; a row ends with the first it reaches, and keeps it.
-    - pad_token_id: for `Generation.padded`; no model ever sees it.
-    - stop_strings: a row ends when its generated text holds one of them, and keeps it.
-    - output_scores: keep the scores that each token was chosen by.
+    """What to decode with: README's table gives each setting's meaning, its processor the formula.
 
     None anywhere means not given. One stop string, lists and NumPy's scalars are taken too, and
-    made plain Python. Raises SettingError for a value of the wrong kind or out of range, and for
-    values that contradict each other.
+    made plain Python: lists become tuples, a mapping of biases a tuple of pairs, and each item of
+    force_words_ids a tuple of alternative phrases. Raises SettingError for a value of the wrong
+    kind or out of range, and for values that contradict each other.
 
     >>> Settings(eos_token_id=[3, 4], stop_strings="end").stop_strings
     ('end',)
+    >>> Settings(num_beams=2, force_words_ids=[[5, 6], [[7], [8]]]).force_words_ids
+    (((5, 6),), ((7,), (8,)))
     """
 
+    # Which decoder runs
     do_sample: bool = _setting(False, flag)
-    temperature: float = _setting(1.0, _temperature)
-    top_k: int | None = _setting(None, whole(1))
-    top_p: float | None = _setting(None, _share)
+    num_beams: int = _setting(1, whole(1))
+    num_beam_groups: int = _setting(1, whole(1))
+    force_words_ids: tuple[tuple[Phrase, ...], ...] | None = _setting(
+        None, token_values.constraints
+    )
+    penalty_alpha: float | None = _setting(None, _share)
+    prompt_lookup_num_tokens: int | None = _setting(None, whole(1))
+    # What a decoder needs
+    diversity_penalty: float = _setting(0.0, _penalty)
+    length_penalty: float = _setting(1.0, _finite)
+    early_stopping: bool | str = _setting(False, one_of(flag, values.word("never")))
+    force_words_in_prompt: bool = _setting(False, flag)
+    num_assistant_tokens: int = _setting(5, whole(1))
+    max_matching_ngram_size: int = _setting(2, whole(1))
+    num_return_sequences: int = _setting(1, whole(1))
+    # Processors, in the order in which they act
+    guidance_scale: float = _setting(1.0, _scale)
+    sequence_bias: tuple[tuple[Phrase, float], ...] = _setting((), token_values.sequence_biases)
+    logit_bias: tuple[tuple[int, float], ...] = _setting((), token_values.token_biases)
     repetition_penalty: float = _setting(1.0, _factor)
-    max_length: int | None = _setting(None, whole(1))
-    max_new_tokens: int | None = _setting(None, whole(1))
+    frequency_penalty: float = _setting(0.0, _finite)
+    presence_penalty: float = _setting(0.0, _finite)
+    no_repeat_ngram_size: int | None = _setting(None, whole(1))
+    bad_words_ids: tuple[Phrase, ...] = _setting((), token_values.phrases)
     min_length: int = _setting(0, whole(0))
     min_new_tokens: int = _setting(0, whole(0))
-    eos_token_id: int | tuple[int, ...] | None = _setting(None, token_ids)
-    pad_token_id: int | None = _setting(None, whole(0))
-    stop_strings: tuple[str, ...] = _setting((), texts)
+    prefix_allowed_tokens_fn: AllowedTokens | None = _setting(None, values.function)  # noqa: RUF009
+    forced_bos_token_id: int | None = _setting(None, token_values.token_id)
+    forced_eos_token_id: int | tuple[int, ...] | None = _setting(None, token_values.token_ids)
+    exponential_decay_length_penalty: tuple[int, float] | None = _setting(None, token_values.decay)
+    suppress_tokens: tuple[int, ...] = _setting((), token_values.id_set)
+    begin_suppress_tokens: tuple[int, ...] = _setting((), token_values.id_set)
+    logits_processor: tuple[OwnProcessor, ...] = _setting((), values.functions)
+    # The same, of sampling alone
+    temperature: float = _setting(1.0, _temperature)
+    top_h: float | None = _setting(None, _share)
+    top_k: int | None = _setting(None, whole(1))
+    top_p: float | None = _setting(None, _share)
+    min_p: float | None = _setting(None, _fraction)
+    typical_p: float | None = _setting(None, _share)
+    epsilon_cutoff: float = _setting(0.0, _cutoff)
+    eta_cutoff: float = _setting(0.0, _cutoff)
+    # Where a row ends
+    max_length: int | None = _setting(None, whole(1))
+    max_new_tokens: int | None = _setting(None, whole(1))
+    eos_token_id: int | tuple[int, ...] | None = _setting(None, token_values.token_ids)
+    stop_strings: tuple[str, ...] = _setting((), values.texts)
+    # What is given back
+    pad_token_id: int | None = _setting(None, token_values.token_id)
     output_scores: bool = _setting(False, flag)
+    output_ledger: bool = _setting(False, flag)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -62,8 +109,7 @@ class Settings:
             read = field.metadata["read"]
             value = field.default if given is None else read(field.name, given)
             object.__setattr__(self, field.name, value)
-        _check_sampling(self)
-        _check_lengths(self)
+        check(self)
 
     @property
     def draws(self) -> bool:
@@ -73,9 +119,12 @@ class Settings:
     @property
     def eos_token_ids(self) -> tuple[int, ...]:
         """The eos ids as a tuple, whether none, one or several were given."""
-        if self.eos_token_id is None:
-            return ()
-        return self.eos_token_id if isinstance(self.eos_token_id, tuple) else (self.eos_token_id,)
+        return _tuple(self.eos_token_id)
+
+    @property
+    def forced_eos_token_ids(self) -> tuple[int, ...]:
+        """The forced eos ids as a tuple, whether none, one or several were given."""
+        return _tuple(self.forced_eos_token_id)
 
 
 def from_keywords(**keywords: Any) -> Settings:
@@ -95,31 +144,7 @@ def from_keywords(**keywords: Any) -> Settings:
     return Settings(**keywords)
 
 
-def _check_sampling(s: Settings) -> None:
-    neutral = s.temperature in (0, 1), s.top_k is None, s.top_p is None
-    for name, unused in zip(("temperature", "top_k", "top_p"), neutral, strict=True):
-        if not (s.do_sample or unused):
-            raise SettingError(
-                f"{name} is {getattr(s, name)!r}, which changes nothing without sampling; "
-                f"set do_sample=True, or leave {name} out"
-            )
-
-
-def _check_lengths(s: Settings) -> None:
-    if s.max_length is not None and s.max_new_tokens is not None:
-        raise SettingError(
-            f"max_length is {s.max_length} and max_new_tokens is {s.max_new_tokens}; "
-            "give one of them"
-        )
-    # A prompt has one token at least, so max_length leaves room for max_length − 1 new ones.
-    room = None if s.max_length is None else s.max_length - 1
-    for low, high, limit in (
-        ("min_length", "max_length", s.max_length),
-        ("min_new_tokens", "max_new_tokens", s.max_new_tokens),
-        ("min_new_tokens", "max_length", room),
-    ):
-        if limit is not None and getattr(s, low) > limit:
-            raise SettingError(
-                f"{low} is {getattr(s, low)}, which {high} = {getattr(s, high)} never reaches; "
-                f"lower {low} or raise {high}"
-            )
+def _tuple(ids: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    if ids is None:
+        return ()
+    return ids if isinstance(ids, tuple) else (ids,)

@@ -1,19 +1,21 @@
 """Decoding one token a row and step: greedy decoding and multinomial sampling."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.decoding.generation import Generation, StopReason
+from npgpt.decoding.consider import consider, last, of_row
+from npgpt.decoding.generation import Generation
 from npgpt.decoding.greedy import likeliest
-from npgpt.decoding.logits import checked_logits
+from npgpt.decoding.ledger import Decision, StopReason
+from npgpt.decoding.logits import checked
 from npgpt.decoding.problem import Problem
-from npgpt.decoding.processors.pipeline import apply, pipeline
+from npgpt.decoding.processors.pipeline import pipeline
 from npgpt.decoding.row import Row
 from npgpt.decoding.sampling import draw
-from npgpt.decoding.step import NextStep
+from npgpt.decoding.step import NextStep, selected
 from npgpt.decoding.stopping import stop_reason
 from npgpt.ops.softmax import log_softmax
 
@@ -21,7 +23,7 @@ from npgpt.ops.softmax import log_softmax
 class Choice(NamedTuple):
     """What one step decided for one row.
 
-    row: the prompt's place. token: the id appended, None where every token was ruled out, and
+    row: its place in the result. token: the id appended, None where every token was ruled out, and
     logprob the model's own of it. scores (vocab,): what it was chosen by, valid until the next
     step. stopped: why the row ends here, None where it goes on.
     """
@@ -47,34 +49,90 @@ def steps(next_step: NextStep, problem: Problem) -> Iterator[list[Choice]]:
     [0, 0]
     """
     processors = pipeline(problem.settings, vocab_size=problem.vocab_size)
-    sequences = [list(prompt) for prompt in problem.prompts]
-    running = list(range(len(sequences)))
-    width = None
-    step = next_step(problem.prompts, None)
+    copies = problem.settings.num_return_sequences
+    rows = [row for row in problem.rows for _ in range(copies)]
+    step = checked(next_step(problem.prompts, None), problem, range(len(problem.prompts)))
+    step = selected(step, [row.prompt for row in rows])
+    places = list(range(len(rows)))
     while True:
-        rows = [Row(sequences[place], len(problem.prompts[place])) for place in running]
-        done = len(rows[0].new)
-        logits = checked_logits(step.logits, problem, running, step=done, width=width)
-        width = logits.shape[1]
-        scores = apply(processors, rows, logits)
-        each = zip(running, rows, logits, scores, strict=True)
-        choices = [_choose(problem, *one) for one in each]
+        stages = consider(problem, processors, rows, step)
+        each = enumerate(zip(places, rows, strict=True))
+        choices = [
+            choose(problem, place, row, of_row(stages, index)) for index, (place, row) in each
+        ]
         yield choices
-        for choice in choices:
-            if choice.token is not None:
-                sequences[choice.row].append(choice.token)
         going = [index for index, choice in enumerate(choices) if choice.stopped is None]
         if not going:
             return
-        state = step.state if len(going) == len(running) else step.state.select(going)
-        running = [running[index] for index in going]
-        step = next_step([sequences[place][-1:] for place in running], state)
+        rows = [rows[index].followed_by(choices[index].token or 0) for index in going]
+        places = [places[index] for index in going]
+        step = selected(step, going)
+        new = next_step([row.tokens[-1:] for row in rows], step.state)
+        asked, done = [row.prompt for row in rows], len(rows[0].new)
+        step = checked(new, problem, asked, done=done, width=step.logits.shape[1])
+
+
+def choose(
+    problem: Problem,
+    place: int,
+    row: Row,
+    stages: Mapping[str, Array],
+    *,
+    proposed: int | None = None,
+) -> Choice:
+    """The token that greedy decoding or sampling appends to the row, from its scores' stages.
+
+    stages: name -> scores (vocab,), as `consider` gives them. proposed: what a draft had guessed.
+    """
+    scores = last(stages)
+    token: int | None = None
+    uniform: float | None = None
+    if scores.max() > -np.inf:
+        if problem.uniforms is None:
+            token = likeliest(scores)
+        else:
+            uniform = float(problem.uniforms[place, len(row.new)])
+            token = draw(scores, uniform)
+    return settle(problem, place, row, stages, token, uniform=uniform, proposed=proposed)
+
+
+def settle(
+    problem: Problem,
+    place: int,
+    row: Row,
+    stages: Mapping[str, Array],
+    token: int | None,
+    *,
+    uniform: float | None = None,
+    proposed: int | None = None,
+) -> Choice:
+    """The Choice of a token for the row, None where every token was ruled out; it is noted."""
+    logprob: float | None = None
+    stopped: StopReason | None = "no_candidates"
+    if token is not None:
+        logprob = float(log_softmax(stages["model"].astype(np.float64))[token])
+        stopped = stop_reason(problem, row.followed_by(token))
+    if problem.note is not None:
+        problem.note(
+            Decision(
+                row=place,
+                step=len(row.new),
+                stages=stages,
+                token=token,
+                stopped=stopped,
+                uniform=uniform,
+                proposed=proposed,
+            )
+        )
+    return Choice(place, token, logprob, last(stages), stopped)
 
 
 def gather(problem: Problem, decided: Iterable[list[Choice]]) -> Generation:
     """The Generation that the steps of a run add up to."""
-    count = len(problem.prompts)
-    sequences = [list(prompt) for prompt in problem.prompts]
+    copies = problem.settings.num_return_sequences
+    prompts = [place for place in range(len(problem.prompts)) for _ in range(copies)]
+    count = len(prompts)
+    sequences = [list(problem.prompts[place]) for place in prompts]
     logprobs: list[list[float]] = [[] for _ in range(count)]
     scores: list[list[Array]] = [[] for _ in range(count)]
     stopped: dict[int, StopReason] = {}
@@ -88,21 +146,10 @@ def gather(problem: Problem, decided: Iterable[list[Choice]]) -> Generation:
             stopped[choice.row] = choice.stopped
     return Generation(
         sequences=sequences,
-        prompt_lengths=[len(prompt) for prompt in problem.prompts],
+        prompt_lengths=[len(problem.prompts[place]) for place in prompts],
         logprobs=logprobs,
         scores=scores if problem.settings.output_scores else None,
         stopped=[stopped[row] for row in range(count)],
+        decoder=problem.decoder,
+        prompts=prompts,
     )
-
-
-def _choose(problem: Problem, place: int, row: Row, logits: Array, scores: Array) -> Choice:
-    if scores.max() == -np.inf:
-        return Choice(place, None, None, scores, "no_candidates")
-    if problem.uniforms is None:
-        token = likeliest(scores)
-    else:
-        token = draw(scores, problem.uniforms[place, len(row.new)])
-    logprob = float(log_softmax(logits.astype(np.float64))[token])
-    longer = Row([*row.tokens, token], row.prompt_length)
-    stopped = stop_reason(problem, longer, limit=problem.limits[place])
-    return Choice(place, token, logprob, scores, stopped)

@@ -1,20 +1,20 @@
 """When a row ends, and why."""
 
-from npgpt.decoding.generation import StopReason
+from npgpt.decoding.ledger import StopReason
 from npgpt.decoding.problem import Problem
 from npgpt.decoding.row import Row
 
 
-def stop_reason(problem: Problem, row: Row, *, limit: int) -> StopReason | None:
+def stop_reason(problem: Problem, row: Row) -> StopReason | None:
     """Why the row ends with its last token, which was just generated; None if it goes on.
 
     "eos" where that is an eos id, else "stop_string" where the text of the generated tokens alone
-    holds a stop string, else "length" where the row has `limit` tokens.
+    holds a stop string, else "length" where the row is as long as it may be.
 
     >>> from npgpt.decoding.problem import prepare
     >>> from npgpt.decoding.settings import Settings
     >>> problem = prepare([7], Settings(eos_token_id=[3, 7], max_length=5))
-    >>> stop_reason(problem, Row([7, 0], 1), limit=5), stop_reason(problem, Row([7, 3], 1), limit=5)
+    >>> stop_reason(problem, Row([7, 0], 1)), stop_reason(problem, Row([7, 3], 1))
     (None, 'eos')
     """
     settings = problem.settings
@@ -24,4 +24,4 @@ def stop_reason(problem: Problem, row: Row, *, limit: int) -> StopReason | None:
         text = problem.decode(row.new)
         if any(stop in text for stop in settings.stop_strings):
             return "stop_string"
-    return "length" if len(row.tokens) >= limit else None
+    return "length" if len(row.tokens) >= row.limit else None

@@ -102,6 +102,33 @@ def processed(tokens: Sequence[int], prompt: int, logits: Sequence[float], s: di
     return z
 
 
+def decide(
+    logits_of: Callable[[tuple[int, ...]], Sequence[float]],
+    tokens: Sequence[int],
+    prompt: int,
+    s: dict,
+    uniforms: Sequence[float] | None,
+) -> tuple[int | None, list[float]]:
+    """The next token, None where there is none, and the scores it is chosen by."""
+    z = processed(tokens, prompt, logits_of(tuple(tokens)), s)
+    if max(z) == -inf:
+        return None, z
+    if s.get("do_sample") and s.get("temperature", 1.0) > 0:
+        return draw(z, uniforms[len(tokens) - prompt]), z
+    return z.index(max(z)), z
+
+
+def ending(tokens: Sequence[int], prompt: int, s: dict, spell: Sequence[str]) -> str | None:
+    """Why the row ends with its last token, None where it goes on."""
+    if tokens[-1] in s.get("eos", ()):
+        return "eos"
+    text = "".join(spell[token] for token in tokens[prompt:]) if spell else ""
+    if any(stop in text for stop in s.get("stop_strings", ())):
+        return "stop_string"
+    full = len(tokens) == s.get("max_length") or len(tokens) - prompt == s.get("max_new_tokens")
+    return "length" if full else None
+
+
 def decode_row(
     logits_of: Callable[[tuple[int, ...]], Sequence[float]],
     prompt: Sequence[int],
@@ -113,20 +140,11 @@ def decode_row(
     """One row: its tokens, why it ended, and the scores of each choice."""
     tokens, scores = list(prompt), []
     while True:
-        logits = logits_of(tuple(tokens))
-        z = processed(tokens, len(prompt), logits, s)
-        if max(z) == -inf:
+        token, z = decide(logits_of, tokens, len(prompt), s, uniforms)
+        if token is None:
             return tokens, "no_candidates", scores
-        if s.get("do_sample") and s.get("temperature", 1.0) > 0:
-            tokens.append(draw(z, uniforms[len(scores)]))
-        else:
-            tokens.append(z.index(max(z)))
+        tokens.append(token)
         scores.append(z)
-        if tokens[-1] in s.get("eos", ()):
-            return tokens, "eos", scores
-        text = "".join(spell[token] for token in tokens[len(prompt) :]) if spell else ""
-        if any(stop in text for stop in s.get("stop_strings", ())):
-            return tokens, "stop_string", scores
-        full = len(tokens) == s.get("max_length") or len(scores) == s.get("max_new_tokens")
-        if full:
-            return tokens, "length", scores
+        reason = ending(tokens, len(prompt), s, spell)
+        if reason:
+            return tokens, reason, scores

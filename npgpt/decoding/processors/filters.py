@@ -1,9 +1,13 @@
-"""Processors of sampling, which reshape the distribution and know nothing of the row."""
+"""Processors of sampling, which reshape the distribution and know nothing of the row.
+
+Each filter keeps at least `min_tokens_to_keep` of the likeliest tokens.
+"""
 
 import numpy as np
 
 from npgpt.arrays import Array, Mask, quiet
 from npgpt.decoding.probabilities import relative_probabilities
+from npgpt.decoding.processors.masks import likeliest, only, placed
 
 
 def temperature(scores: Array, *, value: float) -> Array:
@@ -24,7 +28,7 @@ def temperature(scores: Array, *, value: float) -> Array:
     return scaled
 
 
-def top_k(scores: Array, *, k: int) -> Array:
+def top_k(scores: Array, *, k: int, min_tokens_to_keep: int = 1) -> Array:
     """−∞ for each score below the k-th largest of its row; ties with that one stay.
 
     (rows, vocab) -> (rows, vocab), dtype kept. A k past the vocabulary keeps everything.
@@ -35,12 +39,12 @@ def top_k(scores: Array, *, k: int) -> Array:
     >>> top_k(np.array([[3.0, 1.0, 2.0, 2.0]]), k=2)
     array([[  3., -inf,   2.,   2.]])
     """
-    place = max(scores.shape[-1] - k, 0)
+    place = max(scores.shape[-1] - max(k, min_tokens_to_keep), 0)
     kth = np.partition(scores, place, axis=-1)[..., place, None]
-    return _only(scores, scores >= kth)
+    return only(scores, scores >= kth)
 
 
-def top_p(scores: Array, *, p: float) -> Array:
+def top_p(scores: Array, *, p: float, min_tokens_to_keep: int = 1) -> Array:
     """−∞ outside the smallest set of likeliest tokens whose probabilities sum to p or more.
 
     (rows, vocab) -> (rows, vocab), dtype kept; 0 < p ≤ 1. Sorted by score, equals by id, a token
@@ -56,16 +60,52 @@ def top_p(scores: Array, *, p: float) -> Array:
     if p == 1:
         return scores
     order = np.argsort(-scores, axis=-1, kind="stable")
-    likely = np.take_along_axis(relative_probabilities(scores), order, axis=-1)
-    reached = np.cumsum(likely, axis=-1)
-    stays = np.ones(scores.shape, dtype=bool)
+    weight = np.take_along_axis(relative_probabilities(scores), order, axis=-1)
+    return only(scores, placed(order, reaching(weight, p, min_tokens_to_keep)))
+
+
+def min_p(scores: Array, *, share: float, min_tokens_to_keep: int = 1) -> Array:
+    """−∞ for each token with `pᵢ < share · max p`: (rows, vocab) -> (rows, vocab), dtype kept.
+
+    Source: Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM
+    Outputs", section 3.
+
+    >>> import numpy as np
+    >>> min_p(np.array([[0.0, -0.5, -1.0]]), share=0.5)
+    array([[ 0. , -0.5, -inf]])
+    """
+    likely = relative_probabilities(scores) >= share
+    return only(scores, likely | likeliest(scores, min_tokens_to_keep))
+
+
+def epsilon_cutoff(scores: Array, *, epsilon: float, min_tokens_to_keep: int = 1) -> Array:
+    """−∞ for each token with `pᵢ < ε`: (rows, vocab) -> (rows, vocab), dtype kept.
+
+    Source: Hewitt et al. 2022, "Truncation Sampling as Language Model Desmoothing", section 4.2.
+
+    >>> import numpy as np
+    >>> epsilon_cutoff(np.log([[0.25, 0.5, 0.125, 0.125]]), epsilon=0.2).round(4)
+    array([[-1.3863, -0.6931,    -inf,    -inf]])
+    """
+    weight = relative_probabilities(scores)
     with quiet():
-        # Divided, not compared with p · total: so seven of ten equal tokens reach 0.7 exactly.
-        stays[:, 1:] = reached[:, :-1] / reached[:, -1:] < p
-    keep = np.empty_like(stays)
-    np.put_along_axis(keep, order, stays, axis=-1)
-    return _only(scores, keep)
+        likely = weight / weight.sum(axis=-1, keepdims=True) >= epsilon
+    return only(scores, likely | likeliest(scores, min_tokens_to_keep))
 
 
-def _only(scores: Array, keep: Mask) -> Array:
-    return np.where(keep, scores, scores.dtype.type(-np.inf))
+def reaching(weight: Array, share: float, least: int) -> Mask:
+    """True up to the token, in the order given, at which the mass reaches `share` of the whole.
+
+    weight (rows, vocab), float64, need not sum to 1; the first `least` are True in any case.
+
+    >>> import numpy as np
+    >>> reaching(np.array([[2.0, 1.0, 1.0]]), 0.75, 1)
+    array([[ True,  True, False]])
+    """
+    reached = np.cumsum(weight, axis=-1)
+    stays = np.ones(weight.shape, dtype=bool)
+    with quiet():
+        # Divided, not compared with share · total: so seven of ten equal tokens reach 0.7 exactly.
+        stays[:, 1:] = reached[:, :-1] / reached[:, -1:] < share
+    stays[:, :least] = True
+    return stays

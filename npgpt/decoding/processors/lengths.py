@@ -1,10 +1,12 @@
-"""Processors that hold the end of text back until a row is long enough."""
+"""Processors that hold the end of text back, or bring it on, as a row grows."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from npgpt.arrays import Array
+from npgpt.arrays import Array, quiet
+from npgpt.decoding.processors.masks import without
 from npgpt.decoding.row import Row
 
 
@@ -21,7 +23,7 @@ def min_length(
            [  0.,   0.]])
     """
     short = [index for index, row in enumerate(rows) if len(row.tokens) < length]
-    return _without(scores, short, eos_token_ids)
+    return without(scores, short, eos_token_ids)
 
 
 def min_new_tokens(
@@ -36,10 +38,38 @@ def min_new_tokens(
     array([[-inf,   0.]])
     """
     short = [index for index, row in enumerate(rows) if len(row.new) < count]
-    return _without(scores, short, eos_token_ids)
+    return without(scores, short, eos_token_ids)
 
 
-def _without(scores: Array, rows: Sequence[int], tokens: Sequence[int]) -> Array:
+def exponential_decay(
+    rows: Sequence[Row], scores: Array, *, start: int, factor: float, eos_token_ids: Sequence[int]
+) -> Array:
+    """Every eos at `s + |s| · (factor^(k − start) − 1)` in rows of k > start generated tokens.
+
+    scores (rows, vocab) -> (rows, vocab), dtype kept. A factor above 1 makes the end likelier with
+    each token, whatever the sign of its score; below 1, less likely. Infinite scores and 0 stay.
+
+    Source: Hugging Face transformers, ExponentialDecayLengthPenalty.
+
+    >>> import numpy as np
+    >>> s = np.array([[-4.0, 4.0]])
+    >>> exponential_decay([Row([5, 6, 7], 1)], s, start=1, factor=1.5, eos_token_ids=[0])
+    array([[-2.,  4.]])
+    """
     result = scores.copy()
-    result[np.ix_(rows, tokens)] = -np.inf
+    ends = list(eos_token_ids)
+    for index, row in enumerate(rows):
+        late = len(row.new) - start
+        if late > 0:
+            s = scores[index, ends].astype(np.float64)
+            with quiet():
+                changed = s + np.abs(s) * (_power(factor, late) - 1)
+                result[index, ends] = np.where(np.isinf(s) | (s == 0), s, changed)
     return result
+
+
+def _power(factor: float, exponent: int) -> float:
+    try:
+        return float(factor**exponent)
+    except OverflowError:
+        return math.inf

@@ -28,3 +28,42 @@ def repetition_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) ->
         with quiet():
             result[index, seen] = np.where(s < 0, s * penalty, s / penalty)
     return result
+
+
+def frequency_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> Array:
+    """`s − α · c`, where c is how often the token was generated, the prompt not counted.
+
+    scores (rows, vocab) -> (rows, vocab), dtype kept; infinite scores stay.
+
+    Source: OpenAI, API guide, "Frequency and presence penalties".
+
+    >>> import numpy as np
+    >>> frequency_penalty([Row([0, 1, 1, 2], 1)], np.zeros((1, 4)), penalty=0.5)
+    array([[ 0. , -1. , -0.5,  0. ]])
+    """
+    return _lowered(rows, scores, each=penalty, once=0.0)
+
+
+def presence_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> Array:
+    """`s − β` for each token that was generated, the prompt not counted.
+
+    scores (rows, vocab) -> (rows, vocab), dtype kept.
+
+    Source: OpenAI, API guide, "Frequency and presence penalties".
+
+    >>> import numpy as np
+    >>> presence_penalty([Row([0, 1, 1, 2], 1)], np.zeros((1, 4)), penalty=0.5)
+    array([[ 0. , -0.5, -0.5,  0. ]])
+    """
+    return _lowered(rows, scores, each=0.0, once=penalty)
+
+
+def _lowered(rows: Sequence[Row], scores: Array, *, each: float, once: float) -> Array:
+    result = scores.copy()
+    for index, row in enumerate(rows):
+        seen, counts = np.unique(np.asarray(row.new, dtype=np.int64), return_counts=True)
+        s = scores[index, seen].astype(np.float64)
+        with quiet():
+            # An overflown penalty would make NaN of a score that is infinite the other way.
+            result[index, seen] = np.where(np.isinf(s), s, s - (each * counts + once))
+    return result

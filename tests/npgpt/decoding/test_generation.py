@@ -19,6 +19,8 @@ def of(rows, **given_):
         logprobs=[[0.0] * (len(row) - 1) for row in rows],
         scores=None,
         stopped=["length"] * count,
+        decoder="greedy",
+        prompts=list(range(count)),
         **given_,
     )
 

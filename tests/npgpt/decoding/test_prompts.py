@@ -61,3 +61,27 @@ def test_ids_outside_the_vocabulary_are_refused(rows, vocab, eos):
             check_vocabulary(prompts, settings, vocab)
     else:
         check_vocabulary(prompts, settings, vocab)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"forced_bos_token_id": 7},
+        {"forced_eos_token_id": [1, 7]},
+        {"suppress_tokens": [1, 7]},
+        {"begin_suppress_tokens": [7]},
+        {"bad_words_ids": [[1], [2, 7]]},
+        {"sequence_bias": {(1, 7): 0.5}},
+        {"logit_bias": {7: 0.5}},
+        {"num_beams": 2, "force_words_ids": [[1], [[2], [3, 7]]]},
+    ],
+    ids=lambda given: list(given)[-1],
+)
+def test_every_id_in_the_settings_must_be_of_the_vocabulary(given):
+    check_vocabulary(((1,),), Settings(**given), 8)
+    with pytest.raises(SettingError, match=rf"{list(given)[-1]} is .*has 7 tokens.* not 7"):
+        check_vocabulary(((1,),), Settings(**given), 7)
+
+
+def test_a_pad_may_stand_outside_since_no_model_sees_it():
+    check_vocabulary(((1,),), Settings(pad_token_id=50256), 7)

@@ -10,6 +10,10 @@ from npgpt.errors import SettingError
 
 INF, NAN = float("inf"), float("nan")
 SAMPLE = {"do_sample": True}
+BEAMS = {"num_beams": 4}
+GROUPS = {**BEAMS, "num_beam_groups": 2, "diversity_penalty": 0.5}
+CONTRAST = {"penalty_alpha": 0.6, "top_k": 4}
+LOOKUP = {"prompt_lookup_num_tokens": 3}
 NAMES = [field.name for field in dataclasses.fields(Settings)]
 
 # name -> values that it cannot take, whatever else is given
@@ -27,6 +31,55 @@ BAD_VALUES = {
     "eos_token_id": [-1, 1.0, True, "1", [1, -1], [True], {1, 2}, b"\x01", [[1]]],
     "pad_token_id": [-1, 0.5, True, "0", [0]],
     "stop_strings": ["", ["a", ""], 5, ["a", 5], b"a", {"a"}],
+    "num_beams": [0, -1, 2.0, True],
+    "num_beam_groups": [0, -1, 2.0, True],
+    "force_words_ids": [[], [[]], 5, "a", [5], [[[1], []]], [[1, [2]]], [[-1]], [[1.0]], [["a"]]],
+    "penalty_alpha": [0, -0.1, 1.5, NAN, True, "0.6"],
+    "prompt_lookup_num_tokens": [0, -1, 2.0, True],
+    "diversity_penalty": [-0.1, NAN, INF, True, "1"],
+    "length_penalty": [NAN, INF, True, "1"],
+    "early_stopping": ["always", 0, 1, 0.5],
+    "force_words_in_prompt": [1, "yes"],
+    "num_assistant_tokens": [0, -1, 2.0, True],
+    "max_matching_ngram_size": [0, -1, 2.0, True],
+    "num_return_sequences": [0, -1, 2.0, True],
+    "guidance_scale": [-1.0, -1e-9, NAN, INF, True, "1.5"],
+    "sequence_bias": [
+        5,
+        "a",
+        {(): 1.0},
+        {5: 1.0},
+        {(1,): NAN},
+        {(1,): INF},
+        {(-1,): 1.0},
+        [[1, 2]],
+    ],
+    "logit_bias": [5, {"1": 1.0}, {1: NAN}, {1: INF}, {1: "a"}, {-1: 1.0}, [[1, 2, 3]], [1]],
+    "frequency_penalty": [NAN, INF, True, "1"],
+    "presence_penalty": [NAN, INF, True, "1"],
+    "no_repeat_ngram_size": [0, -1, 2.0, True, "2"],
+    "bad_words_ids": [5, [5], [[]], [[1], []], [[-1]], [["a"]], "a"],
+    "prefix_allowed_tokens_fn": [5, [1, 2]],
+    "forced_bos_token_id": [-1, 1.0, True, [1]],
+    "forced_eos_token_id": [-1, 1.0, True, [-1]],
+    "exponential_decay_length_penalty": [
+        5,
+        [5],
+        [-1, 1.1],
+        [1.0, 1.1],
+        [1, 0],
+        [1, NAN],
+        [1, 2, 3],
+    ],
+    "suppress_tokens": [5, [-1], [1.0], "a"],
+    "begin_suppress_tokens": [5, [-1], [True]],
+    "logits_processor": [5, [5], "a"],
+    "top_h": [0, -0.1, 1.5, NAN, True],
+    "min_p": [-0.1, 1.5, NAN, True],
+    "typical_p": [0, 1.5, NAN, True],
+    "epsilon_cutoff": [-0.1, 1, NAN, True],
+    "eta_cutoff": [-0.1, 1.0, NAN, True],
+    "output_ledger": [1, "yes"],
 }
 TABLE = [(name, value) for name, values in BAD_VALUES.items() for value in values]
 
@@ -35,11 +88,21 @@ TABLE = [(name, value) for name, values in BAD_VALUES.items() for value in value
 def test_a_bad_value_is_named_and_quoted(name, value):
     with pytest.raises(SettingError) as caught:
         Settings(**{**SAMPLE, name: value})
-    quoted = [value, *value] if isinstance(value, (list, tuple)) else [value]
+    quoted = list(_parts(value))
     message = str(caught.value)
     assert message.startswith(f"{name} is ")
     assert any(f"{one!r}" in message for one in quoted)
     assert "give " in message
+
+
+def _parts(value):
+    """The value and all that it holds: any of them may be the one that is quoted."""
+    yield value
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _parts(item)
 
 
 def test_every_setting_is_in_the_table():
@@ -54,6 +117,31 @@ CONTRADICTIONS = [
     ({"min_length": 6, "max_length": 5}, "min_length is 6", "max_length = 5", "lower"),
     ({"min_new_tokens": 6, "max_new_tokens": 5}, "min_new_tokens is 6", "= 5", "lower"),
     ({"min_new_tokens": 5, "max_length": 5}, "min_new_tokens is 5", "= 5", "lower"),
+    ({"min_p": 0.1}, "min_p", "0.1", "do_sample=True"),
+    ({"typical_p": 1.0}, "typical_p", "1.0", "do_sample=True"),
+    ({"top_h": 0.4}, "top_h", "0.4", "do_sample=True"),
+    ({"epsilon_cutoff": 0.1}, "epsilon_cutoff", "0.1", "do_sample=True"),
+    ({"eta_cutoff": 0.1}, "eta_cutoff", "0.1", "do_sample=True"),
+    ({"length_penalty": 2.0}, "length_penalty", "2.0", "num_beams to 2"),
+    ({"early_stopping": True}, "early_stopping", "True", "num_beams to 2"),
+    ({"num_beam_groups": 2}, "num_beam_groups", "2", "num_beams to 2"),
+    ({"force_words_ids": [[1]]}, "force_words_ids", "(((1,),),)", "num_beams to 2"),
+    ({"num_beams": 4, "diversity_penalty": 0.5}, "diversity_penalty", "0.5", "num_beam_groups"),
+    ({**BEAMS, "num_beam_groups": 2}, "num_beam_groups is 2", "diversity_penalty is 0", "above 0"),
+    ({**GROUPS, "num_beams": 5}, "num_beams is 5", "num_beam_groups is 2", "multiple of 2"),
+    ({**GROUPS, **SAMPLE}, "num_beam_groups is 2", "do_sample is True", "leave one"),
+    ({**GROUPS, "force_words_ids": [[1]]}, "num_beam_groups is 2", "force_words_ids", "leave one"),
+    ({**BEAMS, **SAMPLE, "force_words_ids": [[1]]}, "force_words_ids", "do_sample is True", "one"),
+    ({**BEAMS, "num_return_sequences": 5}, "num_return_sequences is 5", "num_beams is 4", "most"),
+    ({"num_return_sequences": 2}, "num_return_sequences is 2", "all be equal", "do_sample=True"),
+    ({"num_beams": 2, "force_words_ids": [[1, 2]], "eos_token_id": 2}, "[1, 2]", "2", "leave"),
+    ({**BEAMS, "force_words_in_prompt": True}, "force_words_in_prompt", "force_words_ids", "leave"),
+    ({"penalty_alpha": 0.5}, "penalty_alpha is 0.5", "top_k is None", "2 or more"),
+    ({"penalty_alpha": 0.5, "top_k": 1}, "penalty_alpha is 0.5", "top_k is 1", "2 or more"),
+    ({**CONTRAST, **SAMPLE}, "penalty_alpha is 0.6", "do_sample is True", "leave one"),
+    ({**CONTRAST, **BEAMS}, "penalty_alpha is 0.6", "num_beams is 4", "leave one"),
+    ({**CONTRAST, **LOOKUP}, "penalty_alpha is 0.6", "prompt_lookup_num_tokens is 3", "leave one"),
+    ({**BEAMS, **LOOKUP}, "prompt_lookup_num_tokens is 3", "num_beams is 4", "leave one"),
 ]
 
 
@@ -79,6 +167,11 @@ def test_a_contradiction_names_both_sides(given, first, second, advice):
         {"min_new_tokens": 4, "max_length": 5},
         {"min_length": 9, "min_new_tokens": 9},
         {"eos_token_id": []},
+        CONTRAST,
+        GROUPS,
+        {**BEAMS, **SAMPLE, "top_k": 5, "num_return_sequences": 4},
+        {**LOOKUP, **SAMPLE, "num_return_sequences": 3},
+        {**BEAMS, "length_penalty": -1.5, "early_stopping": "never"},
     ],
 )
 def test_what_contradicts_nothing_is_taken(given):
@@ -97,18 +190,40 @@ def _plain(value):
         ("top_p", np.float32(0.5), 0.5),
         ("top_p", Fraction(1, 4), 0.25),
         ("temperature", np.int64(2), 2.0),
-        ("do_sample", np.True_, True),
+        ("output_scores", np.True_, True),
         ("max_length", np.uint8(7), 7),
         ("eos_token_id", np.int64(3), 3),
         ("eos_token_id", [np.int64(3), 4, 3], (3, 4)),
         ("stop_strings", "ab", ("ab",)),
         ("stop_strings", ["a", "b"], ("a", "b")),
+        ("bad_words_ids", [[1, 2], np.array([3])], ((1, 2), (3,))),
+        ("suppress_tokens", [3, 1, 3], (3, 1)),
+        ("sequence_bias", {(1, 2): 0.5, (3,): -INF}, (((1, 2), 0.5), ((3,), -INF))),
+        ("sequence_bias", [[[1, 2], 0.5], [[1, 2], 1]], (((1, 2), 1.5),)),
+        ("logit_bias", {1: 2, np.int64(3): -0.5}, ((1, 2.0), (3, -0.5))),
+        ("exponential_decay_length_penalty", [5, 2], (5, 2.0)),
+        ("early_stopping", "never", "never"),
     ],
 )
 def test_values_become_plain_python(name, value, plain):
-    got = getattr(Settings(**{**SAMPLE, name: value}), name)
+    got = getattr(Settings(**SAMPLE, num_beams=2, **{name: value}), name)
     assert got == plain
     assert type(got) is type(plain)
+
+
+def test_constraints_are_alternatives_of_phrases():
+    given = [[1, 2], [[3], [4, 5], [3]]]
+    made = Settings(num_beams=2, force_words_ids=given).force_words_ids
+    assert made == (((1, 2),), ((3,), (4, 5)))
+
+
+def test_functions_are_kept():
+    def one(rows, scores):
+        return scores
+
+    assert Settings(logits_processor=one).logits_processor == (one,)
+    assert Settings(logits_processor=[one, one]).logits_processor == (one, one)
+    assert Settings(prefix_allowed_tokens_fn=max).prefix_allowed_tokens_fn is max
 
 
 def test_none_is_not_given():

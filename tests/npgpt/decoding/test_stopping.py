@@ -25,17 +25,17 @@ def test_eos_comes_before_stop_strings_before_length(tokens, reason):
     if reason == "stop_string" and tokens[:2] == [0, 1]:
         settings = Settings(stop_strings=["b"], max_length=4)
     problem = prepare([0], settings, decode=lambda ids: "".join(SPELLING[i] for i in ids))
-    assert stop_reason(problem, Row(tokens, 1), limit=4) == reason
+    assert stop_reason(problem, Row(tokens, 1, limit=4)) == reason
 
 
 def test_the_prompt_is_not_searched():
     settings = Settings(stop_strings=["ab"], max_length=4)
     problem = prepare([0], settings, decode=lambda ids: "".join(SPELLING[i] for i in ids))
-    assert stop_reason(problem, Row([0, 1], 1), limit=4) is None
-    assert stop_reason(problem, Row([2, 0], 1), limit=4) is None
-    assert stop_reason(problem, Row([2, 0, 1], 1), limit=4) == "stop_string"
+    assert stop_reason(problem, Row([0, 1], 1, limit=4)) is None
+    assert stop_reason(problem, Row([2, 0], 1, limit=4)) is None
+    assert stop_reason(problem, Row([2, 0, 1], 1, limit=4)) == "stop_string"
 
 
 def test_without_stop_strings_nothing_is_decoded():
     problem = prepare([0], Settings(max_length=4), decode=lambda ids: 1 / 0)
-    assert stop_reason(problem, Row([0, 1], 1), limit=4) is None
+    assert stop_reason(problem, Row([0, 1], 1, limit=4)) is None

@@ -1,0 +1,90 @@
+"""Diverse beam search: groups of beams, each kept away from what the earlier ones just did."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from npgpt.arrays import Array, quiet
+from npgpt.decoding import beam
+from npgpt.decoding.candidates import Beam
+from npgpt.decoding.generation import Generation
+from npgpt.decoding.group import Chosen
+from npgpt.decoding.problem import Problem
+from npgpt.decoding.processors.pipeline import pipeline
+from npgpt.decoding.row import Row
+from npgpt.decoding.search import search
+from npgpt.decoding.step import NextStep
+
+
+def group_beam_search(next_step: NextStep, problem: Problem) -> Generation:
+    """Beam searches side by side, num_beam_groups G of num_beams / G beams for each prompt.
+
+    Each group is what `beam_search` is, with B = num_beams / G, and stops by itself. In each step
+    the groups choose one after another, and the scores of a group are lowered by
+    diversity_penalty × how many beams the earlier groups of its prompt have just gone on with by
+    that token (`diversity`). What they ended with does not count, nor does a group that was over
+    before. The penalty enters the totals.
+
+    The hypotheses of all groups are returned together, best first, among equals that of the earlier
+    step, then of the earlier group; two groups may have found the same. beam_indices count the
+    beams of all groups, in order of group: in the first step, where each has one, group g has beam
+    g.
+
+    Source: Vijayakumar et al. 2018, "Diverse Beam Search: Decoding Diverse Solutions from Neural
+    Sequence Models", Algorithm 1 with Hamming diversity.
+
+    >>> from npgpt.decoding.problem import prepare
+    >>> from npgpt.decoding.settings import Settings
+    >>> from npgpt.decoding.step import Step
+    >>> class Nothing:
+    ...     def select(self, rows):
+    ...         return self
+    >>> def next_step(rows, state):  # token 0 always
+    ...     return Step(np.log([[0.5, 0.3, 0.2]] * len(rows)), None, Nothing())
+    >>> settings = Settings(num_beams=3, num_beam_groups=3, diversity_penalty=1.0, max_new_tokens=1,
+    ...                     num_return_sequences=3)
+    >>> found = group_beam_search(next_step, prepare([0], settings))
+    >>> found.sequences, np.round(found.sequence_scores, 4).tolist()
+    ([[0, 0], [0, 1], [0, 2]], [-0.6931, -1.204, -1.6094])
+    """
+    taken: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
+
+    def choose(problem: Problem, beams: Sequence[Beam], scores: Array, width: int) -> Chosen:
+        chosen = beam.choose(problem, beams, scores, width)
+        taken[_step(beams[0].row)].update(candidate.token for candidate in chosen.going)
+        return chosen
+
+    settings = problem.settings
+    lowered = partial(diversity, penalty=settings.diversity_penalty, taken=taken)
+    processors = pipeline(settings, vocab_size=problem.vocab_size, diversity=lowered)
+    return search(next_step, problem, processors, choose, groups=settings.num_beam_groups)
+
+
+def diversity(
+    rows: Sequence[Row],
+    scores: Array,
+    *,
+    penalty: float,
+    taken: Mapping[tuple[int, int], Mapping[int, int]],
+) -> Array:
+    """`s − λ · c`, where c is how many beams of earlier groups took the token in this step.
+
+    scores (rows, vocab) -> (rows, vocab), dtype kept; infinite scores stay. taken: by the place of
+    the prompt and the number of tokens generated before, how often each token was.
+
+    >>> diversity([Row([5], 1)], np.zeros((1, 3)), penalty=0.5, taken={(0, 0): {1: 2}})
+    array([[ 0., -1.,  0.]])
+    """
+    result = scores.copy()
+    for index, row in enumerate(rows):
+        for token, count in taken.get(_step(row), {}).items():
+            s = scores[index, token]
+            with quiet():
+                result[index, token] = s if np.isinf(s) else s - penalty * count
+    return result
+
+
+def _step(row: Row) -> tuple[int, int]:
+    return row.prompt, len(row.new)

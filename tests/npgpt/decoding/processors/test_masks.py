@@ -1,0 +1,34 @@
+import numpy as np
+import slow_processors as slow
+from hypothesis import given
+from hypothesis import strategies as st
+from rows_and_scores import assert_same
+from score_rows import score_rows
+
+from npgpt.decoding.processors.masks import likeliest, only, placed, without
+
+
+@given(scores=score_rows(), count=st.integers(1, 10))
+def test_likeliest_equals_sorting(scores, count):
+    scores.setflags(write=False)
+    expected = np.zeros(scores.shape, dtype=bool)
+    for index, z in enumerate(scores.tolist()):
+        expected[index, slow.ranked(z)[:count]] = True
+    assert_same(likeliest(scores, count), expected)
+
+
+def test_only_and_without_keep_the_dtype():
+    scores = np.array([[1, 2], [3, 4]], dtype=np.float32)
+    scores.setflags(write=False)
+    expected = np.array([[1, 2], [-np.inf, 4]], dtype=np.float32)
+    assert_same(without(scores, [1], (0,)), expected)
+    assert_same(only(scores, expected > 0), expected)
+    assert_same(without(scores, [], (0,)), scores)
+    assert_same(without(scores, [1], ()), scores)
+
+
+def test_placed_undoes_the_order():
+    order = np.array([[2, 0, 1], [1, 2, 0]])
+    stays = np.array([[True, True, False], [True, False, False]])
+    expected = np.array([[True, False, True], [False, True, False]])
+    assert_same(placed(order, stays), expected)

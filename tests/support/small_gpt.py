@@ -1,0 +1,32 @@
+"""A small GPT-2 of random weights with a tokenizer: every byte is as likely as any other."""
+
+import numpy as np
+
+from npgpt.config import Config
+from npgpt.gpt import GPT
+from npgpt.model.parameters import Parameters, from_arrays, shapes
+from npgpt.tokenizer.training import train
+
+TOKENIZER = train(["Shall I compare thee to a summer's day? " * 2], vocab_size=300)
+CONFIG = Config(
+    vocab_size=TOKENIZER.vocab_size,
+    n_positions=48,
+    n_embd=8,
+    n_layer=2,
+    n_head=2,
+    bos_token_id=TOKENIZER.end_of_text,
+    eos_token_id=TOKENIZER.end_of_text,
+)
+OWN_SETTINGS = {"do_sample": True, "temperature": 0.75, "top_k": 40}
+
+
+def parameters(config: Config) -> Parameters:
+    rng = np.random.default_rng(0)
+    sizes = shapes(config).items()
+    return from_arrays({name: rng.normal(0, 0.5, shape) for name, shape in sizes}, config)
+
+
+def small_gpt(**defaults: object) -> GPT:
+    """The model in memory, with these settings of its own."""
+    own = {"eos_token_id": CONFIG.eos_token_id, **defaults}
+    return GPT(CONFIG, parameters(CONFIG), TOKENIZER, own)
