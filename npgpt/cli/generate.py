@@ -3,19 +3,28 @@
 import dataclasses
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+import npgpt.gpt
 from npgpt.cli import inputs, options
 from npgpt.cli.command import Command
+from npgpt.cli.explain import ledger_data, print_ledger
 from npgpt.cli.output import print_json, versions
+from npgpt.decoding.generation import Generation
 from npgpt.errors import SettingError
-from npgpt.gpt import GPT, Prompt
+from npgpt.gpt import GPT
 
 _EXAMPLES = """\
   npgpt generate "Shall I compare thee"
   npgpt generate --seed 7 --max-new-tokens 40 "Shall I compare thee"
       another continuation, and no longer than 40 tokens
-  npgpt generate --no-do-sample --model ~/gpt2 --file letter.txt
-      the likeliest continuation of a file, by another model
+  npgpt generate --no-do-sample --num-beams 5 --no-repeat-ngram-size 3 --max-new-tokens 40 "O"
+      beam search, which repeats no three tokens
+  npgpt generate --num-beams 8 --force-word summer --max-new-tokens 20 "Shall I compare thee"
+      a continuation in which a word must come
+  npgpt generate --explain --max-new-tokens 3 "To be"
+      each decision: what was possible, what each setting left of it, what was drawn
   npgpt generate --json --tokens "464 3290" --model ~/gpt2
       token ids in; token ids, log-probabilities and settings out
 """
@@ -32,6 +41,28 @@ def _add_arguments(parser: ArgumentParser) -> None:
         default=0,
         help="what chance starts from: the same N, the same text (default: 0)",
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print each decision as a table, and the text after it; with --json as data",
+    )
+    parser.add_argument(
+        "--assistant",
+        metavar="FOLDER",
+        type=Path,
+        help="a smaller model with the same tokens, whose guesses are checked several at a time: "
+        "faster, and the same text",
+    )
+    parser.add_argument(
+        "--negative-prompt", metavar="TEXT", help="with --guidance-scale: what to lead away from"
+    )
+    for option, meaning in (
+        ("--force-word", "with beams: TEXT must come, with a space before it or without"),
+        ("--bad-word", "TEXT must not come, with a space before it or without"),
+    ):
+        parser.add_argument(
+            option, metavar="TEXT", action="append", default=[], help=f"{meaning}; repeatable"
+        )
     options.add_settings(parser)
 
 
@@ -40,14 +71,46 @@ def _run(arguments: Namespace) -> None:
     if getattr(arguments, "output_scores", False) and not arguments.json:
         raise SettingError("--output-scores is given without --json, which shows them; add it")
     gpt = inputs.load(arguments)
+    asked: dict[str, Any] = {"seed": arguments.seed, **_settings(gpt, arguments)}
+    if arguments.negative_prompt is not None:
+        asked["negative_prompt"] = arguments.negative_prompt
+    if arguments.assistant is not None:
+        asked["assistant"] = npgpt.gpt.load(arguments.assistant, dtype=arguments.dtype)
     if arguments.json:
-        _print_json(gpt, prompt, arguments)
-    elif gpt.tokenizer is None:
-        found = gpt.generate(prompt, seed=arguments.seed, **options.settings(arguments))
-        print(*found.sequences[0])
+        _print_json(gpt, gpt.generate(prompt, **asked), arguments)
+    elif arguments.explain:
+        found = gpt.generate(prompt, **asked)
+        print_ledger(gpt, found)
+        print()
+        _print_rows(found)
+    elif (
+        gpt.tokenizer is None or gpt.settings(**_settings(gpt, arguments)).num_return_sequences > 1
+    ):
+        _print_rows(gpt.generate(prompt, **asked))
     else:
-        pieces = gpt.stream(prompt, seed=arguments.seed, **options.settings(arguments))
-        _print_pieces(prompt if isinstance(prompt, str) else gpt.tokenizer.decode(prompt), pieces)
+        text = prompt if isinstance(prompt, str) else gpt.tokenizer.decode(prompt)
+        _print_pieces(text, gpt.stream(prompt, **asked))
+
+
+def _settings(gpt: GPT, arguments: Namespace) -> dict[str, Any]:
+    """The settings given, those that are given as words among them."""
+    given = options.settings(arguments)
+    if arguments.explain:
+        given["output_ledger"] = True
+    for word in arguments.force_word:
+        given["force_words_ids"] = [*given.get("force_words_ids", []), _forms(gpt, word)]
+    for word in arguments.bad_word:
+        given["bad_words_ids"] = [*given.get("bad_words_ids", []), *_forms(gpt, word)]
+    return given
+
+
+def _forms(gpt: GPT, word: str) -> list[list[int]]:
+    """A word as tokens: as it stands at the beginning of a line, and after a space."""
+    if gpt.tokenizer is None:
+        raise SettingError(f"the word {word!r} takes a tokenizer, and the model has none; give ids")
+    if not word:
+        raise SettingError(f"the word {word!r} is empty; give at least one character")
+    return [gpt.tokenizer.encode(form) for form in (word, f" {word}")]
 
 
 def _print_pieces(text: str, pieces: Iterable[str]) -> None:
@@ -60,21 +123,42 @@ def _print_pieces(text: str, pieces: Iterable[str]) -> None:
         print(flush=True)
 
 
-def _print_json(gpt: GPT, prompt: Prompt, arguments: Namespace) -> None:
-    given = options.settings(arguments)
-    found = gpt.generate(prompt, seed=arguments.seed, **given)
-    (tokens,), (length,) = found.sequences, found.prompt_lengths
+def _print_rows(found: Generation) -> None:
+    """Print all rows; where there are several, each under a line that counts them."""
+    count = len(found.sequences)
+    for index, tokens in enumerate(found.sequences):
+        if count > 1:
+            print(f"--- {index + 1} of {count} ---")
+        print(found.texts[index] if found.texts else " ".join(map(str, tokens)))
+
+
+def _print_json(gpt: GPT, found: Generation, arguments: Namespace) -> None:
+    given = _settings(gpt, arguments)
     fields = {
-        "prompt_tokens": tokens[:length],
-        "new_tokens": tokens[length:],
-        "text": found.texts[0] if found.texts else None,
-        "logprobs": found.logprobs[0],
-        "stopped": found.stopped[0],
+        "decoder": found.decoder,
+        "prompt_tokens": found.sequences[0][: found.prompt_lengths[0]],
+        "sequences": [_sequence(found, row) for row in range(len(found.sequences))],
         "settings": dataclasses.asdict(gpt.settings(**given)),
         "seed": arguments.seed,
         "versions": versions(),
     }
-    print_json(fields | ({"scores": found.scores[0]} if found.scores else {}))
+    print_json(fields | ({"ledger": ledger_data(gpt, found)} if found.ledger else {}))
+
+
+def _sequence(found: Generation, row: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "new_tokens": found.new_tokens[row],
+        "text": found.texts[row] if found.texts else None,
+        "logprobs": found.logprobs[row],
+        "stopped": found.stopped[row],
+    }
+    if found.sequence_scores is not None:
+        fields["sequence_score"] = found.sequence_scores[row]
+    if found.beam_indices is not None:
+        fields["beam_indices"] = found.beam_indices[row]
+    if found.scores is not None:
+        fields["scores"] = found.scores[row]
+    return fields
 
 
 COMMAND = Command(

@@ -1,34 +1,16 @@
-"""Tiny models in folders: of random weights, so that every byte is as likely as any other."""
+"""The small GPT-2 in folders, in several forms."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_gpt import CONFIG, OWN_SETTINGS, TOKENIZER, parameters
 
 from npgpt.checkpoints.save import save
 from npgpt.config import Config
-from npgpt.model.parameters import Affine, Parameters, from_arrays, shapes
+from npgpt.model.parameters import Affine
 from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.training import train
-
-TOKENIZER = train(["Shall I compare thee to a summer's day? " * 2], vocab_size=300)
-CONFIG = Config(
-    vocab_size=TOKENIZER.vocab_size,
-    n_positions=48,
-    n_embd=8,
-    n_layer=2,
-    n_head=2,
-    bos_token_id=TOKENIZER.end_of_text,
-    eos_token_id=TOKENIZER.end_of_text,
-)
-OWN_SETTINGS = {"do_sample": True, "temperature": 0.75, "top_k": 40}
-
-
-def parameters(config: Config) -> Parameters:
-    rng = np.random.default_rng(0)
-    sizes = shapes(config).items()
-    return from_arrays({name: rng.normal(0, 0.5, shape) for name, shape in sizes}, config)
 
 
 def _saved(folder: Path, config: Config = CONFIG, tokenizer: Tokenizer | None = TOKENIZER) -> Path:

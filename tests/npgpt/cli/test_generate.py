@@ -51,13 +51,22 @@ def test_it_prints_what_the_library_gives(
     argv = ["generate", "--model", model, "--seed", seed, *as_options(chosen)]
     found = npgpt.load(model).generate(prompt, seed=seed, **chosen)
     fields = json.loads(output(*argv, "--json", "--", prompt))
-    assert fields["prompt_tokens"] + fields["new_tokens"] == found.sequences[0]
-    assert fields["new_tokens"] == found.new_tokens[0]
-    assert fields["logprobs"] == found.logprobs[0]
-    assert [fields["text"]] == found.texts
-    assert [fields["stopped"]] == found.stopped
+    (shown,) = fields["sequences"]
+    assert fields["prompt_tokens"] + shown["new_tokens"] == found.sequences[0]
+    assert shown["new_tokens"] == found.new_tokens[0]
+    assert shown["logprobs"] == found.logprobs[0]
+    assert [shown["text"]] == found.texts
+    assert [shown["stopped"]] == found.stopped
     assert fields["seed"] == seed
-    assert output(*argv, "--", prompt) == fields["text"] + "\n"
+    assert fields["decoder"] == found.decoder
+    assert output(*argv, "--", prompt) == shown["text"] + "\n"
+
+
+def only(printed: str) -> dict[str, Any]:
+    """The one sequence that a JSON output holds."""
+    (sequence,) = json.loads(printed)["sequences"]
+    found: dict[str, Any] = sequence
+    return found
 
 
 def test_json_tells_what_ran(model: Path) -> None:
@@ -72,8 +81,8 @@ def test_json_tells_what_ran(model: Path) -> None:
 
 def test_scores_are_those_of_the_library(model: Path) -> None:
     argv = ["generate", "--model", model, "--json", PROMPT, "--max-new-tokens", 3]
-    assert "scores" not in json.loads(output(*argv))
-    shown = json.loads(output(*argv, "--output-scores"))["scores"]
+    assert "scores" not in only(output(*argv))
+    shown = only(output(*argv, "--output-scores"))["scores"]
     found = npgpt.load(model).generate(PROMPT, seed=0, max_new_tokens=3, output_scores=True)
     assert found.scores is not None
     kept = [[z if np.isfinite(z) else None for z in row.tolist()] for row in found.scores[0]]
@@ -95,9 +104,9 @@ def test_none_switches_a_setting_of_the_model_off(model: Path) -> None:
 def test_float64_is_computed_where_asked_for(model: Path) -> None:
     argv = ["generate", "--model", model, "--json", PROMPT, "--dtype", "float64"]
     found = npgpt.load(model, dtype=np.float64).generate(PROMPT, seed=0)
-    fields = json.loads(output(*argv))
-    assert fields["logprobs"] == found.logprobs[0]
-    assert fields["logprobs"] != json.loads(output(*argv[:-1], "float32"))["logprobs"]
+    logprobs = only(output(*argv))["logprobs"]
+    assert logprobs == found.logprobs[0]
+    assert logprobs != only(output(*argv[:-1], "float32"))["logprobs"]
 
 
 def test_a_text_comes_from_a_file_or_standard_input_as_it_is(
@@ -128,8 +137,8 @@ def test_a_model_without_tokenizer_prints_ids(bare_model: Path) -> None:
     argv = ["generate", "--model", bare_model, "--tokens", "5 6 7", "--max-length", 8]
     found = npgpt.load(bare_model).generate([5, 6, 7], seed=0, max_length=8)
     assert [int(word) for word in output(*argv).split()] == found.sequences[0]
-    fields = json.loads(output(*argv, "--json"))
-    assert (fields["new_tokens"], fields["text"]) == (found.new_tokens[0], None)
+    shown = only(output(*argv, "--json"))
+    assert (shown["new_tokens"], shown["text"]) == (found.new_tokens[0], None)
 
 
 class Flushed(io.StringIO):

@@ -1,5 +1,6 @@
 import dataclasses
 from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,23 +12,29 @@ from npgpt.decoding.settings import Settings
 
 REAL = st.floats(allow_nan=False, allow_infinity=False)
 WHOLE = st.integers(0, 10**12)
+IDS = st.lists(WHOLE)
+PHRASES = st.lists(st.lists(WHOLE, min_size=1), min_size=1)
 OR_NONE = {bool: st.booleans(), float: REAL | st.none(), int: WHOLE | st.none()}
-# What an option of each setting's kind can say.
+# What an option of each setting's kind can say: those named here, the others by their type.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "do_sample": OR_NONE[bool],
-    "temperature": OR_NONE[float],
-    "top_k": OR_NONE[int],
-    "top_p": OR_NONE[float],
-    "repetition_penalty": OR_NONE[float],
-    "max_length": OR_NONE[int],
-    "max_new_tokens": OR_NONE[int],
-    "min_length": OR_NONE[int],
-    "min_new_tokens": OR_NONE[int],
-    "eos_token_id": st.lists(WHOLE),
-    "pad_token_id": OR_NONE[int],
+    "eos_token_id": IDS,
+    "forced_eos_token_id": IDS,
+    "suppress_tokens": IDS,
+    "begin_suppress_tokens": IDS,
     "stop_strings": st.lists(st.text(), min_size=1),
-    "output_scores": OR_NONE[bool],
+    "bad_words_ids": PHRASES,
+    "force_words_ids": st.lists(PHRASES, min_size=1),
+    "sequence_bias": st.lists(st.tuples(st.lists(WHOLE, min_size=1), REAL), min_size=1),
+    "logit_bias": st.lists(st.tuples(WHOLE, REAL), min_size=1),
+    "exponential_decay_length_penalty": st.tuples(WHOLE, REAL) | st.none(),
+    "early_stopping": st.sampled_from([True, False, "never", None]),
 }
+# Functions have no option, and --explain stands for the ledger.
+NO_OPTION = {"prefix_allowed_tokens_fn", "logits_processor", "output_ledger"}
+KINDS = {bool: bool, int: int, int | None: int, float: float, float | None: float}
+for field in dataclasses.fields(Settings):
+    if field.name not in VALUES.keys() | NO_OPTION and field.type in KINDS:
+        VALUES[field.name] = OR_NONE[KINDS[field.type]]
 
 
 def parsed(argv: list[str]) -> dict[str, Any]:
@@ -38,17 +45,41 @@ def parsed(argv: list[str]) -> dict[str, Any]:
 
 def options(name: str, value: Any) -> list[str]:
     option = name.replace("_", "-")
+    if name == "early_stopping":
+        value = {True: "true", False: "false"}.get(value, value)
+        return [f"--{option}={'none' if value is None else value}"]
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
-    if name == "stop_strings":
-        return [f"--{option}={text}" for text in value]
-    if isinstance(value, list):
-        return [f"--{option}={' '.join(map(str, value)) or 'none'}"]
+    if name in SPELLED:
+        return [f"--{option}={SPELLED[name](item)}" for item in value]
+    if isinstance(value, list | tuple):
+        return [f"--{option}={spaced(value) or 'none'}"]
     return [f"--{option}={'none' if value is None else repr(value)}"]
 
 
+def spaced(values: Sequence[Any]) -> str:
+    return " ".join(map(repr, values))
+
+
+# Settings of several items, each an option of its own.
+SPELLED: dict[str, Callable[[Any], str]] = {
+    "stop_strings": str,
+    "bad_words_ids": spaced,
+    "force_words_ids": lambda alternatives: " | ".join(map(spaced, alternatives)),
+    "sequence_bias": lambda pair: f"{spaced(pair[0])}={pair[1]!r}",
+    "logit_bias": lambda pair: f"{pair[0]}={pair[1]!r}",
+}
+
+
 def test_every_setting_is_tested() -> None:
-    assert set(VALUES) == {field.name for field in dataclasses.fields(Settings)}
+    assert set(VALUES) | NO_OPTION == {field.name for field in dataclasses.fields(Settings)}
+    assert not set(VALUES) & NO_OPTION
+
+
+@pytest.mark.parametrize("name", sorted(NO_OPTION))
+def test_what_has_no_option_is_no_option(name: str) -> None:
+    with pytest.raises(SystemExit):
+        parsed([f"--{name.replace('_', '-')}=1"])
 
 
 @given(st.fixed_dictionaries({}, optional=VALUES))
