@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ from npgpt.decoding.reading import Reading, last_of
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
+from npgpt.decoding.values import whole
 from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
@@ -171,8 +172,12 @@ class GPT:
         negative_prompt: Prompt | None,
         draft: GPT | None,
     ) -> Problem:
+        if not (draft is None or isinstance(draft, GPT)):
+            raise SettingError(f"assistant is {draft!r}; give a GPT, as npgpt.load returns one")
         rows = self._rows(prompt, mask)
         settings = self.settings(**given)
+        if seed is not None:
+            whole(0)("seed", seed)
         if seed is not None and uniforms is not None:
             raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
         if uniforms is None and settings.draws:
@@ -226,7 +231,7 @@ class GPT:
     def _rows(self, prompt: Prompt, mask: Mask | None) -> Rows:
         """Rows of ids, without padding."""
         texts = [prompt] if isinstance(prompt, str) else prompt
-        is_text = isinstance(texts, Iterable) and any(isinstance(text, str) for text in texts)
+        is_text = isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts)
         rows = token_rows([self._encode(text) for text in texts] if is_text else prompt)
         if mask is None:
             return rows

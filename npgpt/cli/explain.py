@@ -73,7 +73,7 @@ def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
         likely = _probabilities(name, scores)
         top = [
             {"token": token, "piece": _name(gpt, token), "score": float(scores[token]),
-             "probability": float(likely[token])}
+             "probability": None if name == "contrastive" else float(likely[token])}
             for token in candidates[:LISTED].tolist()
         ]  # fmt: skip
         stages.append(

@@ -39,7 +39,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         type=inputs.natural,
         default=0,
-        help="what chance starts from: the same N, the same text (default: 0)",
+        help="what chance starts from, where tokens are drawn: same N, same text (default: 0)",
     )
     parser.add_argument(
         "--explain",

@@ -23,7 +23,9 @@ def add_model(parser: ArgumentParser) -> None:
         help="a GPT-2: a folder with config.json and weights (default: the model that ships)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object, the numbers in full"
+        "--json",
+        action="store_true",
+        help="print one JSON object, the numbers in full; null stands for what is not finite",
     )
 
 

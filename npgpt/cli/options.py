@@ -33,8 +33,8 @@ def _alternatives(text: str) -> list[list[list[int]]]:
 
 def _biases(text: str) -> list[tuple[list[int], float]]:
     ids, equals, bias = text.partition("=")
-    if not equals:
-        raise ArgumentTypeError(f'{quoted(text)} has no "="; write IDS=X, as in "5 6=-1.5"')
+    if not equals or not ids.strip():
+        raise ArgumentTypeError(f'{quoted(text)} is no IDS=X; write it as in "5 6=-1.5"')
     return [(token_ids(ids), _number(bias))]
 
 
@@ -43,7 +43,9 @@ def _token_biases(text: str) -> list[tuple[int, float]]:
 
 
 def _decay(text: str) -> tuple[int, float]:
-    start, _, factor = text.partition(" ")
+    start, space, factor = text.strip().partition(" ")
+    if not space:
+        raise ArgumentTypeError(f'{quoted(text)} is no N X; write it as in "10 1.5"')
     return natural(start), _number(factor)
 
 
@@ -56,7 +58,11 @@ _FLAG: dict[str, Any] = {"action": "store_true"}
 _WHOLE: dict[str, Any] = {"type": _or_none(natural), "metavar": "N"}
 _REAL: dict[str, Any] = {"type": _or_none(_number), "metavar": "X"}
 _IDS: dict[str, Any] = {"type": _or_nothing(token_ids), "metavar": "IDS", "action": "extend"}
-_TEXTS: dict[str, Any] = {"metavar": "TEXT", "action": "append"}
+_TEXTS: dict[str, Any] = {
+    "type": _or_nothing(lambda text: [text]),
+    "metavar": "TEXT",
+    "action": "extend",
+}
 _EARLY: dict[str, Any] = {"type": _or_none(_early), "metavar": "WHEN"}
 _DECAY: dict[str, Any] = {"type": _or_none(_decay), "metavar": '"N X"'}
 
@@ -72,7 +78,11 @@ _PHRASES = _repeated(lambda text: [token_ids(text)], "IDS")
 _GROUPS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
     "which decoder": {
         "do_sample": (_FLAG, "draw each token by chance; --no-do-sample takes the likeliest"),
-        "num_beams": (_WHOLE, "above 1: search with N beams for the likeliest text as a whole"),
+        "num_beams": (
+            _WHOLE,
+            "above 1: N beams: with --no-do-sample a search for the likeliest whole text, else "
+            "they are drawn",
+        ),
         "num_beam_groups": (_WHOLE, "N groups of beams, each kept off what the others take"),
         "force_words_ids": (
             _repeated(_alternatives, "IDS"),
@@ -102,7 +112,10 @@ _GROUPS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
         "num_return_sequences": (_WHOLE, "give N texts: drawn ones, or the N best beams"),
     },
     "what may follow": {
-        "guidance_scale": (_REAL, "above 1: lead away from what follows the negative prompt"),
+        "guidance_scale": (
+            _REAL,
+            "above 1: lead away from what follows --negative-prompt, or else the last token alone",
+        ),
         "sequence_bias": (
             _repeated(_biases, "IDS=X"),
             'add X to the last token of a phrase where the others came: "1 2=-3.5"; repeatable',
@@ -131,7 +144,7 @@ _GROUPS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
     "how tokens are drawn": {
         "temperature": (
             _REAL,
-            "divide scores by X before drawing: above 1 bolder, below 1 safer, 0 safest",
+            "divide scores by X before drawing: above 1 bolder, below 1 safer, 0 the likeliest",
         ),
         "top_h": (_REAL, "draw from as many likeliest tokens as have X of the entropy"),
         "top_k": (_WHOLE, "draw from the N likeliest tokens only"),
@@ -181,4 +194,5 @@ def add_settings(parser: ArgumentParser) -> None:
 def settings(arguments: Namespace) -> dict[str, Any]:
     """The settings that the command line gives, and no others, as keywords for `GPT.generate`."""
     names = (field.name for field in dataclasses.fields(Settings))
-    return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    return {name: None if value == [] else value for name, value in given.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npgpt.decoding.values import LARGEST
 from npgpt.errors import SettingError
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ def _check_contrastive(s: Settings) -> None:
 
 def _check_beams(s: Settings) -> None:
     beams, groups = s.num_beams, s.num_beam_groups
+    if beams > 1 and s.draws and s.temperature < 1 / LARGEST:
+        raise SettingError(
+            f"temperature is {s.temperature!r}, too low for beams, which add scores up; give "
+            f"{1 / LARGEST:g} or more, or 0"
+        )
     if groups > 1:
         _refuse(s, "num_beam_groups", "do_sample", "force_words_ids")
         if beams % groups:

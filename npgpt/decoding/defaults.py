@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from npgpt.decoding.combinations import BEAMS, SAMPLING
-from npgpt.decoding.settings import Settings, from_keywords
+from npgpt.decoding.settings import Settings, from_keywords, plain
 
 # Values by which Hugging Face's files switch a setting off, and what has no such value here.
 _OFF = {"top_k": 0, "no_repeat_ngram_size": 0, "penalty_alpha": 0}
 # Settings that name a decoder which does not draw.
-_SEARCHES = ("num_beam_groups", "force_words_ids", "penalty_alpha")
+_SEARCHES = (("num_beam_groups", 1), ("force_words_ids", None), ("penalty_alpha", None))
 
 
 def of_file(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
     >>> settings.do_sample, settings.temperature, settings.max_length
     (False, 1.0, None)
     """
-    kept = dict(defaults)
-    if any(given.get(name) not in (None, 1) for name in _SEARCHES):
+    given, kept = plain(given), dict(defaults)
+    if any(given.get(name) not in (None, neutral) for name, neutral in _SEARCHES):
         kept.pop("do_sample", None)
     merged = {**kept, **given}
     idle = set()

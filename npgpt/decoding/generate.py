@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from npgpt.decoding.beam import beam_search
+from npgpt.decoding.combinations import decoder
 from npgpt.decoding.constrained_beam import constrained_beam_search
 from npgpt.decoding.contrastive import contrastive_search
 from npgpt.decoding.generation import Generation
@@ -21,7 +22,6 @@ from npgpt.decoding.settings import Settings
 from npgpt.decoding.speculative import speculative_decoding
 from npgpt.decoding.step import NextStep
 from npgpt.decoding.steps import Choice, gather, steps
-from npgpt.errors import SettingError
 
 # A decoder decides token by token, or searches and gives its rows when they are all done.
 Search: TypeAlias = Callable[[NextStep, Problem], Generation]
@@ -82,35 +82,15 @@ def generate(
     return solve(problem, next_step, one_by_one(next_step))
 
 
-def replay(
-    found: Generation,
-    settings: Settings,
-    uniforms: npt.ArrayLike | None = None,
-    *,
-    decode: Decode | None = None,
-    vocab_size: int | None = None,
-    negative_prompt: Any = None,
-) -> Generation:
-    """The run repeated from its ledger, without the model: the same arguments give the same result.
+def replay(ledger: Ledger) -> Generation:
+    """The run repeated from its ledger, without the model: the same result, with its own ledger.
 
-    A run with a draft model is repeated without it, for the draft decides nothing. Raises
-    SettingError where there is no ledger, or none of these settings and uniforms.
+    A run with a draft model is repeated without it, for the draft decides nothing. There are no
+    texts, since the tokenizer is the model's.
     """
-    if found.ledger is None:
-        raise SettingError("the run has no ledger to be repeated from; ask for output_ledger=True")
-    first = {prompt: row for row, prompt in reversed(list(enumerate(found.prompts)))}
-    prompts = [
-        found.sequences[row][: found.prompt_lengths[row]] for _, row in sorted(first.items())
-    ]
-    problem = prepare(
-        prompts,
-        settings,
-        uniforms,
-        decode=decode,
-        vocab_size=vocab_size,
-        negative_prompt=negative_prompt,
-    )
-    return solve(problem, last_of(found.ledger.read), found.ledger.read)
+    settings = ledger.problem.settings
+    alone = dataclasses.replace(ledger.problem, assistant=None, decoder=decoder(settings))
+    return solve(alone, last_of(ledger.read), ledger.read)
 
 
 def solve(problem: Problem, next_step: NextStep, read: Read) -> Generation:
@@ -122,7 +102,7 @@ def solve(problem: Problem, next_step: NextStep, read: Read) -> Generation:
     noted = dataclasses.replace(problem, note=decisions.append)
     heard = recorded(read, answers)
     generation = _solved(noted, last_of(heard), heard)
-    return dataclasses.replace(generation, ledger=Ledger(tuple(decisions), answers))
+    return dataclasses.replace(generation, ledger=Ledger(tuple(decisions), answers, problem))
 
 
 def choices(problem: Problem, next_step: NextStep, read: Read) -> Iterator[list[Choice]] | None:
@@ -140,9 +120,11 @@ def choices(problem: Problem, next_step: NextStep, read: Read) -> Iterator[list[
 def _solved(problem: Problem, next_step: NextStep, read: Read) -> Generation:
     decided = choices(problem, next_step, read)
     if decided is not None:
-        return gather(problem, decided)
-    next_step, _ = _guided(problem, next_step, read)
-    return SEARCHES[problem.decoder](next_step, problem)
+        found = gather(problem, decided)
+    else:
+        next_step, _ = _guided(problem, next_step, read)
+        found = SEARCHES[problem.decoder](next_step, problem)
+    return dataclasses.replace(found, pad_token_id=problem.settings.pad_token_id)
 
 
 def _guided(problem: Problem, next_step: NextStep, read: Read) -> tuple[NextStep, Read]:

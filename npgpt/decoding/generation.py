@@ -24,6 +24,7 @@ class Generation:
     - sequence_scores: what beams were ranked by, the sum of a row's scores over its number of new
       tokens to the power of length_penalty; None without beams.
     - beam_indices: for each new token, which of its prompt's running beams it was appended to.
+    - pad_token_id: the setting, for `padded`.
     - texts: the rows as text, prompt included, where a tokenizer was at hand, else None.
     - ledger: with output_ledger the record of every decision, else None.
     """
@@ -37,6 +38,7 @@ class Generation:
     prompts: list[int]
     sequence_scores: list[float] | None = None
     beam_indices: list[list[int]] | None = None
+    pad_token_id: int | None = None
     texts: list[str] | None = None
     ledger: Ledger | None = None
 
@@ -55,8 +57,10 @@ class Generation:
             raise SettingError(f"there are {len(self.texts)} rows, so no one text; read texts")
         return self.texts[0]
 
-    def padded(self, pad_token_id: int) -> npt.NDArray[np.int64]:
+    def padded(self, pad_token_id: int | None = None) -> npt.NDArray[np.int64]:
         """The sequences as an int64 array (rows, longest), shorter ones filled up on the right.
+
+        The pad is the one given, or else the setting's; SettingError where there is neither.
 
         >>> Generation(sequences=[[5, 6], [7]], prompt_lengths=[1, 1], logprobs=[[0.0], []],
         ...            scores=None, stopped=["eos", "no_candidates"], decoder="greedy",
@@ -64,7 +68,7 @@ class Generation:
         array([[5, 6],
                [7, 0]])
         """
-        pad = whole(0)("pad_token_id", pad_token_id)
+        pad = whole(0)("pad_token_id", self.pad_token_id if pad_token_id is None else pad_token_id)
         longest = max(map(len, self.sequences))
         rows = [[*tokens, *[pad] * (longest - len(tokens))] for tokens in self.sequences]
         return np.array(rows, dtype=np.int64)

@@ -4,9 +4,11 @@ It holds whole score arrays, vocab numbers for each stage of each decision, and 
 `output_ledger` asks for it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,10 @@ from npgpt.decoding.reading import Reading, complete, resumed, right_aligned
 from npgpt.decoding.step import State
 from npgpt.errors import SettingError
 
-_REPLAY = "replay the prompts, settings and uniforms that it is of"
+if TYPE_CHECKING:
+    from npgpt.decoding.problem import Problem
+
+_REPLAY = "replay the problem that it is of"
 
 # Why a row ended. Where several hold at once, the first of them is given.
 # no_candidates: every token was ruled out, so that nothing was appended. constraint_unmet: it is as
@@ -77,14 +82,15 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """The decisions of a run in their order, and the model's answers by the tokens read.
+    """The decisions of a run in their order, the model's answers by the tokens read, the problem.
 
-    With `read`, which answers from the record, and the same prompts, settings and uniforms the run
-    can be repeated without the model.
+    With `read`, which answers from the record, the problem that was solved can be solved again
+    without the model: `npgpt.decoding.generate.replay`.
     """
 
     decisions: tuple[Decision, ...]
     answers: Mapping[tuple[int, ...], Answer]
+    problem: Problem
 
     def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
         """The recorded answers. Raises SettingError for tokens that the model was not asked about.
@@ -117,9 +123,9 @@ class Ledger:
 class _Replayed(NamedTuple):
     tokens: tuple[tuple[int, ...], ...]
 
-    def select(self, rows: Sequence[int]) -> "_Replayed":
+    def select(self, rows: Sequence[int]) -> _Replayed:
         return _Replayed(tuple(self.tokens[row] for row in rows))
 
-    def drop(self, counts: Sequence[int]) -> "_Replayed":
+    def drop(self, counts: Sequence[int]) -> _Replayed:
         pairs = zip(self.tokens, counts, strict=True)
         return _Replayed(tuple(row[: len(row) - count] for row, count in pairs))

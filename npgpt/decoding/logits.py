@@ -25,6 +25,8 @@ def checked(
     places: the prompts of the rows asked about; done: how many tokens they have generated. source:
     who gave it, for errors.
     """
+    if not isinstance(step, Step):
+        raise SettingError(f"{source} gave {step!r}; it must give a Step(logits, hidden, state)")
     for logits in (step.logits, step.negative):
         if logits is not None:
             found = checked_logits(logits, problem, places, step=done, width=width, source=source)

@@ -16,6 +16,7 @@ from npgpt.decoding.reading import Read
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import checked_uniforms
+from npgpt.decoding.values import whole
 from npgpt.errors import PromptError, SettingError
 
 Decode: TypeAlias = Callable[[Sequence[int]], str]
@@ -66,6 +67,11 @@ def prepare(
     >>> prepare([[5, 6], [7]], Settings(max_length=4)).limits
     (4, 4)
     """
+    if not isinstance(settings, Settings):
+        raise SettingError(f"settings are {settings!r}; give npgpt.Settings(...)")
+    for name, size in (("vocab_size", vocab_size), ("context_length", context_length)):
+        if size is not None:
+            whole(1)(name, size)
     prompts = token_rows(tokens)
     negative = _negative_prompts(prompts, settings, negative_prompt)
     if vocab_size is not None:

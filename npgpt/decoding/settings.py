@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ from npgpt.arrays import Array
 from npgpt.decoding import token_values, values
 from npgpt.decoding.combinations import check
 from npgpt.decoding.row import Row
-from npgpt.decoding.values import flag, number, one_of, whole
+from npgpt.decoding.values import LARGEST, flag, number, one_of, whole
 from npgpt.errors import SettingError
 
 Phrase: TypeAlias = tuple[int, ...]
@@ -28,10 +28,14 @@ _temperature = number("a finite number, 0 (greedy) or more", lambda x: x >= 0)
 _share = number("a number above 0 and at most 1", lambda x: 0 < x <= 1)
 _fraction = number("a number from 0 (off) to 1", lambda x: 0 <= x <= 1)
 _cutoff = number("a number from 0 (off), below 1", lambda x: 0 <= x < 1)
-_factor = number("a finite number above 0; 1 changes nothing", lambda x: x > 0)
-_scale = number("a finite number, 0 or more; 1 changes nothing", lambda x: x >= 0)
-_finite = number("a finite number", lambda x: True)
-_penalty = number("a finite number, 0 (off) or more", lambda x: x >= 0)
+_factor = number(
+    f"a number from {1 / LARGEST:g} to {LARGEST:g}; 1 changes nothing",
+    lambda x: 1 / LARGEST <= x <= LARGEST,
+)
+_scale = number(f"a number from 0 to {LARGEST:g}; 1 changes nothing", lambda x: 0 <= x <= LARGEST)
+_offset = number(f"a number from {-LARGEST:g} to {LARGEST:g}", lambda x: abs(x) <= LARGEST)
+_exponent = number("a number from -100 to 100", lambda x: abs(x) <= 100)
+_penalty = number(f"a number from 0 (off) to {LARGEST:g}", lambda x: 0 <= x <= LARGEST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class Settings:
 
     # Which decoder runs
     do_sample: bool = _setting(False, flag)
-    num_beams: int = _setting(1, whole(1))
+    num_beams: int = _setting(1, whole(1, 4096))
     num_beam_groups: int = _setting(1, whole(1))
     force_words_ids: tuple[tuple[Phrase, ...], ...] | None = _setting(
         None, token_values.constraints
@@ -60,19 +64,19 @@ class Settings:
     prompt_lookup_num_tokens: int | None = _setting(None, whole(1))
     # What a decoder needs
     diversity_penalty: float = _setting(0.0, _penalty)
-    length_penalty: float = _setting(1.0, _finite)
+    length_penalty: float = _setting(1.0, _exponent)
     early_stopping: bool | str = _setting(False, one_of(flag, values.word("never")))
     force_words_in_prompt: bool = _setting(False, flag)
     num_assistant_tokens: int = _setting(5, whole(1))
     max_matching_ngram_size: int = _setting(2, whole(1))
-    num_return_sequences: int = _setting(1, whole(1))
+    num_return_sequences: int = _setting(1, whole(1, 65536))
     # Processors, in the order in which they act
     guidance_scale: float = _setting(1.0, _scale)
     sequence_bias: tuple[tuple[Phrase, float], ...] = _setting((), token_values.sequence_biases)
     logit_bias: tuple[tuple[int, float], ...] = _setting((), token_values.token_biases)
     repetition_penalty: float = _setting(1.0, _factor)
-    frequency_penalty: float = _setting(0.0, _finite)
-    presence_penalty: float = _setting(0.0, _finite)
+    frequency_penalty: float = _setting(0.0, _offset)
+    presence_penalty: float = _setting(0.0, _offset)
     no_repeat_ngram_size: int | None = _setting(None, whole(1))
     bad_words_ids: tuple[Phrase, ...] = _setting((), token_values.phrases)
     min_length: int = _setting(0, whole(0))
@@ -135,13 +139,27 @@ def from_keywords(**keywords: Any) -> Settings:
     >>> from_keywords(top_k=5, do_sample=True).top_k
     5
     """
-    known = [field.name for field in dataclasses.fields(Settings)]
-    for name, value in keywords.items():
+    return Settings(**plain(keywords))
+
+
+def plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by name, each as `Settings` would hold it; whether they go together is not asked.
+
+    Raises SettingError for a name that is none, with the nearest one that is, and for a bad value.
+
+    >>> plain({"stop_strings": "end", "top_k": None})
+    {'stop_strings': ('end',), 'top_k': None}
+    """
+    readers = {field.name: field.metadata["read"] for field in dataclasses.fields(Settings)}
+    known = list(readers)
+    for name, value in given.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise SettingError(f"{name} = {value!r}: no setting has that name; {hint}")
-    return Settings(**keywords)
+    return {
+        name: None if value is None else readers[name](name, value) for name, value in given.items()
+    }
 
 
 def _tuple(ids: int | tuple[int, ...] | None) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, TypeVar
 
-from npgpt.decoding.values import error, is_list, items, number, whole
+from npgpt.decoding.values import LARGEST, error, is_list, items, number, whole
 
 _Key = TypeVar("_Key")
 
@@ -34,21 +34,23 @@ def id_set(name: str, value: Any) -> tuple[int, ...]:
 
 def phrase(name: str, value: Any) -> tuple[int, ...]:
     """A tuple of ids, at least one, in their order."""
-    ids = tuple(token_id(name, token) for token in items(name, value, "lists of token ids"))
+    ids = tuple(
+        token_id(name, token) for token in items(name, value, "each phrase as a list of ids")
+    )
     if not ids:
-        raise error(name, value, "lists of at least one token id")
+        raise error(name, value, "at least one token id in each list")
     return ids
 
 
 def phrases(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
     """A tuple of phrases."""
-    return tuple(phrase(name, item) for item in items(name, value, "lists of token ids"))
+    return tuple(phrase(name, item) for item in items(name, value, "a list of lists of token ids"))
 
 
 def constraints(name: str, value: Any) -> tuple[tuple[tuple[int, ...], ...], ...]:
     """A tuple of constraints, each a tuple of alternative phrases; one phrase is a tuple of it."""
     found = []
-    for item in items(name, value, "a list of phrases, or of lists of alternatives"):
+    for item in items(name, value, "a list of phrases, or of lists of alternative phrases"):
         several = is_list(item) and any(is_list(part) for part in item)
         alternatives = phrases(name, item if several else [item])
         found.append(tuple(dict.fromkeys(alternatives)))
@@ -74,7 +76,8 @@ def decay(name: str, value: Any) -> tuple[int, float]:
     expected = "two numbers: after how many new tokens it starts, and the factor, above 0"
     if not is_list(value) or len(value) != 2:
         raise error(name, value, expected)
-    return int(whole(0)(name, value[0])), number(expected, lambda x: x > 0)(name, value[1])
+    factor = number(f"a factor above 0, at most {LARGEST:g}", lambda x: 0 < x <= LARGEST)
+    return int(whole(0)(name, value[0])), factor(name, value[1])
 
 
 def _biases(
@@ -86,11 +89,12 @@ def _biases(
         if not is_list(pair) or len(pair) != 2:
             raise error(name, value, expected)
         key = key_of(pair[0])
-        found[key] = found.get(key, 0.0) + _bias(name, pair[1])
+        found[key] = _bias(name, found.get(key, 0.0) + _bias(name, pair[1]))
     return tuple(found.items())
 
 
 def _bias(name: str, value: Any) -> float:
     if isinstance(value, Real) and value == -math.inf:
         return -math.inf
-    return float(number("biases that are numbers, or -inf", lambda x: True)(name, value))
+    expected = f"biases that are numbers, of {LARGEST:g} at most, or -inf"
+    return float(number(expected, lambda x: abs(x) <= LARGEST)(name, value))

@@ -15,6 +15,8 @@ from npgpt.errors import SettingError
 
 Reader: TypeAlias = Callable[[str, Any], Any]
 
+LARGEST = 1e30  # of what is added to scores or scales them: their sums stay finite, in float32 too
+
 
 def flag(name: str, value: Any) -> bool:
     """True or False; a 0 or 1 is refused."""
@@ -23,12 +25,14 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def whole(least: int) -> Reader:
-    """A reader of whole numbers of `least` or more."""
+def whole(least: int, most: int | None = None) -> Reader:
+    """A reader of whole numbers of `least` or more, and `most` or fewer."""
+    end = "or more" if most is None else f"to {most}"
 
     def read(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            raise error(name, value, f"a whole number, {least} or more")
+        fits = not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+        if not fits or (most is not None and int(value) > most):
+            raise error(name, value, f"a whole number, {least} {end}")
         return int(value)
 
     return read
@@ -102,7 +106,7 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
 def items(name: str, value: Any, expected: str) -> Sequence[Any]:
     """The value, if it is a list, a tuple or an array; SettingError that says what was expected."""
     if not is_list(value):
-        raise error(name, value, f"a list of {expected}" if "mapping" not in expected else expected)
+        raise error(name, value, expected)
     return cast("Sequence[Any]", value)
 
 

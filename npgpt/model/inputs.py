@@ -20,7 +20,10 @@ def checked_tokens(tokens: Tokens, mask: Mask | None) -> tuple[Tokens, Mask]:
         )
     if mask is None:
         return tokens, np.ones(tokens.shape, dtype=bool)
-    given = np.asarray(mask)
+    try:
+        given = np.asarray(mask)
+    except ValueError:
+        raise PromptError(f"mask is {mask!r}; give rows of one length, {tokens.shape}") from None
     if given.shape != tokens.shape:
         raise PromptError(f"mask has shape {given.shape}; give the tokens' shape, {tokens.shape}")
     mask = given.astype(bool)

@@ -8,9 +8,6 @@ import pytest
 from small_gpt import CONFIG, TOKENIZER, small_gpt
 
 from npgpt.decoding.generate import replay
-from npgpt.decoding.problem import uniform_shape
-from npgpt.decoding.settings import Settings
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import log_softmax
@@ -70,11 +67,7 @@ def test_a_stream_is_the_text_in_pieces(name, asked):
 @EACH
 def test_a_run_is_repeated_from_its_ledger_without_the_model(name, asked):
     found = run(PROMPTS, asked, output_ledger=True)
-    settings = GPT2.settings(max_new_tokens=8, output_ledger=True, **asked)
-    uniforms = None
-    if settings.draws:
-        uniforms = seed_uniforms(3, *uniform_shape(settings, len(PROMPTS), 8))
-    again = replay(found, settings, uniforms, vocab_size=TOKENIZER.vocab_size)
+    again = replay(found.ledger)
     for field in ("sequences", "logprobs", "sequence_scores", "beam_indices", "stopped", "prompts"):
         assert getattr(again, field) == getattr(found, field)
     for one, other in zip(again.ledger.decisions, found.ledger.decisions, strict=True):
@@ -83,26 +76,22 @@ def test_a_run_is_repeated_from_its_ledger_without_the_model(name, asked):
             assert np.array_equal(scores, other.stages[stage])
 
 
-def test_a_guided_run_with_a_draft_beside_it_is_repeated_too():
-    guided = {"guidance_scale": 2.0, "max_new_tokens": 6, "output_ledger": True}
-    found = GPT2.generate(PROMPTS, negative_prompt=[5, 6], **guided)
-    again = replay(found, GPT2.settings(**guided), negative_prompt=[5, 6])
-    assert again.sequences == found.sequences
+def test_runs_to_the_end_of_the_context_with_guidance_or_a_draft_are_repeated_too():
+    guided = GPT2.generate(PROMPTS, negative_prompt=[5, 6], guidance_scale=2.0, output_ledger=True)
+    assert replay(guided.ledger).sequences == guided.sequences
     drawn = {"do_sample": True, "max_new_tokens": 6, "output_ledger": True}
-    uniforms = seed_uniforms(3, 3, 6)
-    fast = GPT2.generate(PROMPTS, uniforms=uniforms, assistant=GPT2, **drawn)
-    slow = replay(fast, GPT2.settings(**drawn), uniforms, vocab_size=TOKENIZER.vocab_size)
+    fast = GPT2.generate(PROMPTS, assistant=GPT2, **drawn)
+    slow = replay(fast.ledger)
     assert slow.decoder == "sampling"
     assert slow.sequences == fast.sequences
 
 
-def test_without_a_ledger_or_with_other_settings_nothing_is_repeated():
-    found = run(PROMPTS, {})
-    with pytest.raises(SettingError, match="output_ledger=True"):
-        replay(found, Settings(max_new_tokens=8))
-    found = run(PROMPTS, {}, output_ledger=True)
+def test_a_ledger_knows_only_what_the_model_was_asked():
+    ledger = run(PROMPTS, {}, output_ledger=True).ledger
+    settings = dataclasses.replace(ledger.problem.settings, logit_bias={9: 100})
+    other = dataclasses.replace(ledger.problem, settings=settings)
     with pytest.raises(SettingError, match="replay"):
-        replay(found, Settings(max_new_tokens=8, logit_bias={9: 100}))
+        replay(dataclasses.replace(ledger, problem=other))
 
 
 def test_the_parameters_of_generate_and_stream_are_the_same_but_for_the_mask():
@@ -237,3 +226,66 @@ class TestOwnFunctions:
 
         found = GPT2.generate(PROMPTS, max_new_tokens=3, logits_processor=always_nine)
         assert found.new_tokens == [[9, 9, 9]] * 3
+
+    @pytest.mark.parametrize("beams", [{}, {"num_beams": 2}])
+    def test_a_processor_cannot_write_to_the_rows(self, beams):
+        def writes(rows, scores):
+            for row in rows:
+                assert isinstance(row.tokens, tuple)
+            assert isinstance(rows, tuple)
+            scores[:] = scores
+            return scores
+
+        plain = GPT2.generate(PROMPTS, max_new_tokens=4, **beams)
+        own = GPT2.generate(PROMPTS, max_new_tokens=4, logits_processor=writes, **beams)
+        assert own.sequences == plain.sequences
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_a_processor_must_give_what_can_be_compared(self, value):
+        with pytest.raises(SettingError, match=rf"logits_processor\[0\] gave {value} for token 0"):
+            GPT2.generate(
+                "a", max_new_tokens=2, logits_processor=lambda rows, s: np.full_like(s, value)
+            )
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("prompt", "asked", "quoted"),
+        [
+            ("a", {"assistant": "gpt2"}, "assistant is 'gpt2'"),
+            ("a", {"seed": "x"}, "seed is 'x'"),
+            ("a", {"num_beams": 5000}, "num_beams is 5000"),
+            ("a", {"num_beams": np.array([2, 3])}, "num_beams is array"),
+            ("a", {"num_beams": 2, "force_words_ids": 5}, "force_words_ids is 5"),
+            ("a", {"logit_bias": [[5, 1e30], [5, 1e30]]}, "logit_bias is 2e+30"),
+            ("a", {"guidance_scale": 1e308}, "guidance_scale is 1e+308"),
+            ("a", {"num_beams": 2, "length_penalty": 1e6}, "length_penalty is 1000000.0"),
+            ("a", {"num_beams": 2, "do_sample": True, "temperature": 1e-300}, "is 1e-300"),
+            ({"a": 1}, {}, "{'a': 1}"),
+            (np.array(5), {}, "5"),
+        ],
+    )
+    def test_it_is_quoted(self, prompt, asked, quoted):
+        with pytest.raises((SettingError, PromptError)) as caught:
+            GPT2.generate(prompt, max_new_tokens=2, **asked)
+        assert quoted in str(caught.value)
+
+    def test_a_ragged_mask_is_quoted(self):
+        with pytest.raises(PromptError, match="mask is"):
+            GPT2.generate([[1, 2], [3, 4]], mask=[[True], [True, False]], max_new_tokens=2)
+
+    def test_a_list_in_an_array_is_taken(self):
+        phrases = np.array([[5, 6]])
+        found = GPT2.generate("a", num_beams=4, force_words_ids=phrases, max_new_tokens=4)
+        assert found.decoder == "constrained beam search"
+
+    def test_as_many_candidates_as_one_likes(self):
+        found = GPT2.generate("a", penalty_alpha=0.5, top_k=10**19, max_new_tokens=1)
+        assert found.stopped == ["length"]
+
+
+def test_padded_takes_the_setting():
+    found = GPT2.generate(PROMPTS, max_new_tokens=1, pad_token_id=3)
+    assert found.padded().tolist() == found.padded(3).tolist() != found.padded(4).tolist()
+    with pytest.raises(SettingError, match="pad_token_id is None"):
+        GPT2.generate(PROMPTS, max_new_tokens=1).padded()

@@ -34,7 +34,11 @@ def package(requirement: str) -> Path:
             form = "zip" if archive.suffix == ".whl" else None
             shutil.unpack_archive(archive, unpacked, form)
             # Renamed in one step, so that an interrupted download is never taken for a whole one.
-            unpacked.replace(folder)
+            try:
+                unpacked.replace(folder)
+            except OSError:
+                if not folder.exists():  # where it does, another test process was first
+                    raise
     return folder
 
 

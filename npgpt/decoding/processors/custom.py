@@ -16,14 +16,15 @@ def checked(
 ) -> Array:
     """What `function(rows, scores)` gives: (rows, vocab) -> (rows, vocab), dtype kept.
 
-    It gets a copy, so it may write to it. Raises SettingError, which calls the function by `name`,
-    unless it gives an array of floats of that shape without NaN.
+    It gets copies, so it may write to them. Raises SettingError, which calls the function by
+    `name`, unless it gives an array of floats of that shape, without NaN, and +inf only where it
+    was before.
 
     >>> import numpy as np
     >>> checked([Row([5], 1)], np.zeros((1, 2)), function=lambda rows, s: s + 1, name="mine")
     array([[1., 1.]])
     """
-    given = function(rows, scores.copy())
+    given = function(tuple(row._replace(tokens=tuple(row.tokens)) for row in rows), scores.copy())
     if not isinstance(given, np.ndarray) or given.dtype.kind != "f":
         kind = getattr(given, "dtype", type(given).__name__)
         raise SettingError(f"{name} gave scores of kind {kind}; it must give an array of floats")
@@ -31,13 +32,14 @@ def checked(
         raise SettingError(
             f"{name} gave scores of shape {given.shape} for {scores.shape}; it must keep the shape"
         )
-    for index, token in np.argwhere(np.isnan(given))[:1]:
-        raise SettingError(
-            f"{name} gave NaN for token {token} in row {index}; it must give numbers, and -inf to "
-            "rule a token out"
-        )
     with quiet():
         result: Array = given.astype(scores.dtype)
+    wrong = np.isnan(result) | (np.isposinf(result) & ~np.isposinf(scores))
+    for index, token in np.argwhere(wrong)[:1]:
+        raise SettingError(
+            f"{name} gave {given[index, token]} for token {token} in row {index}; it must give "
+            "finite numbers, and -inf to rule a token out"
+        )
     return result
 
 

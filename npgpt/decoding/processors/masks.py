@@ -37,7 +37,8 @@ def likeliest(scores: Array, count: int) -> Mask:
     >>> likeliest(np.array([[1.0, 3.0, 1.0]]), 2)
     array([[ True,  True, False]])
     """
-    place = max(scores.shape[-1] - count, 0)
+    count = min(count, scores.shape[-1])
+    place = scores.shape[-1] - count
     last = np.partition(scores, place, axis=-1)[..., place, None]
     above, equal = scores > last, scores == last
     left = count - above.sum(axis=-1, keepdims=True)

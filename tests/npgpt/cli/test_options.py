@@ -21,7 +21,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "forced_eos_token_id": IDS,
     "suppress_tokens": IDS,
     "begin_suppress_tokens": IDS,
-    "stop_strings": st.lists(st.text(), min_size=1),
+    "stop_strings": st.lists(st.text().filter(lambda t: t != "none"), min_size=1),
     "bad_words_ids": PHRASES,
     "force_words_ids": st.lists(PHRASES, min_size=1),
     "sequence_bias": st.lists(st.tuples(st.lists(WHOLE, min_size=1), REAL), min_size=1),
@@ -85,7 +85,7 @@ def test_what_has_no_option_is_no_option(name: str) -> None:
 @given(st.fixed_dictionaries({}, optional=VALUES))
 def test_options_say_what_settings_say(given_settings: dict[str, Any]) -> None:
     argv = [word for name, value in given_settings.items() for word in options(name, value)]
-    assert parsed(argv) == given_settings
+    assert parsed(argv) == {k: None if v == [] else v for k, v in given_settings.items()}
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,10 @@ def test_ids_may_be_several_and_repeated(argv: list[str], ids: list[int]) -> Non
 def test_the_last_of_a_flag_and_its_opposite_holds() -> None:
     assert parsed(["--do-sample", "--no-do-sample"]) == {"do_sample": False}
     assert parsed(["--no-do-sample", "--do-sample"]) == {"do_sample": True}
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_none_switches_every_setting_off(name: str) -> None:
+    if VALUES[name] is OR_NONE[bool]:
+        pytest.skip("a flag has an opposite")
+    assert parsed([f"--{name.replace('_', '-')}=none"]) == {name: None}

@@ -128,7 +128,7 @@ def test_tokens_that_were_not_asked_about_are_an_error():
     settings = Settings(max_new_tokens=2, output_ledger=True)
     read = ToyReader(random_logits(3, 4))
     ledger = solve(prepare([[0, 1], [2]], settings), last_of(read), read).ledger
-    with pytest.raises(SettingError, match=r"no answer for \[0, 3\]; replay the prompts"):
+    with pytest.raises(SettingError, match=r"no answer for \[0, 3\]; replay the problem"):
         ledger.read([[0, 3], [2]], None)
     with pytest.raises(SettingError, match=r"lacks logits for the tokens \(\(0, 1\),\)"):
         ledger.read([[0, 1]], None, keep=2)
@@ -157,7 +157,7 @@ def test_what_a_stage_ruled_out():
 def test_rows_of_different_lengths_are_aligned_to_the_right():
     vectors = {(0,): 1.0, (0, 1): 2.0, (2,): 3.0}
     answers = {key: Answer(np.array([v]), np.array([-v])) for key, v in vectors.items()}
-    ledger = Ledger((), answers)
+    ledger = Ledger((), answers, prepare([0], Settings(max_length=2)))
     reading = ledger.read([[0, 1], [2]], None, keep=2)
     assert reading.logits[..., 0].tolist() == [[1.0, 2.0], [0.0, 3.0]]
     assert reading.hidden[..., 0].tolist() == [[-1.0, -2.0], [0.0, -3.0]]

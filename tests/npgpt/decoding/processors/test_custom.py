@@ -27,7 +27,8 @@ def call(given_back, dtype=np.float64):
         (np.zeros((1, 3), dtype=bool), "mine[0] gave scores of kind bool"),
         (np.zeros(3), "mine[0] gave scores of shape (3,) for (1, 3)"),
         (np.zeros((1, 4)), "mine[0] gave scores of shape (1, 4) for (1, 3)"),
-        (np.array([[0.0, 0.0, np.nan]]), "mine[0] gave NaN for token 2 in row 0"),
+        (np.array([[0.0, 0.0, np.nan]]), "mine[0] gave nan for token 2 in row 0"),
+        (np.array([[0.0, np.inf, 0.0]]), "mine[0] gave inf for token 1 in row 0"),
     ],
 )
 def test_what_is_no_array_of_scores_is_refused_by_name(given_back, told):
@@ -37,10 +38,17 @@ def test_what_is_no_array_of_scores_is_refused_by_name(given_back, told):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_keeps_the_dtype_whatever_is_given_back(dtype):
-    given_back = np.array([[1e300, -np.inf, np.inf]])
+    given_back = np.array([[1e30, -np.inf, -1e300]])
     with np.errstate(over="ignore"):
         expected = given_back.astype(dtype)
     assert_same(call(given_back, dtype), expected)
+
+
+def test_what_is_too_large_for_the_dtype_is_refused_and_infinity_may_stay():
+    with pytest.raises(SettingError, match=r"mine\[0\] gave 1e\+300 for token 0"):
+        call(np.array([[1e300, 0.0, 0.0]]), np.float32)
+    scores = np.array([[0.0, np.inf]])
+    assert_same(checked([Row([0], 1)], scores, function=lambda r, s: s, name="mine"), scores)
 
 
 def test_writing_to_the_scores_harms_nobody():

@@ -211,7 +211,7 @@ def test_diversity_acts_after_the_biases_and_before_the_repetition_penalty():
 
 def test_an_error_names_the_function_that_is_wrong():
     settings = Settings(logits_processor=[halved, lambda rows, scores: scores * np.nan])
-    with pytest.raises(SettingError, match=r"logits_processor\[1\] gave NaN"):
+    with pytest.raises(SettingError, match=r"logits_processor\[1\] gave nan"):
         apply(pipeline(settings), [Row([0], 1)], np.zeros((1, 2)))
 
 
