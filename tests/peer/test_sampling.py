@@ -50,11 +50,11 @@ def test_a_wrong_filter_is_noticed(monkeypatch):
     """
     right = filters.top_p
 
-    def drops_the_crossing_token(scores, *, p):
-        kept = right(scores, p=p)
+    def drops_the_crossing_token(scores, *, p, min_tokens_to_keep):
+        kept = right(scores, p=p, min_tokens_to_keep=min_tokens_to_keep)
         last = np.where(kept > -np.inf, kept, np.inf).argmin(axis=-1)
         kept[np.arange(len(kept)), last] = -np.inf
         return kept
 
-    monkeypatch.setattr("npgpt.decoding.processors.pipeline.top_p", drops_the_crossing_token)
+    monkeypatch.setattr(filters, "top_p", drops_the_crossing_token)
     assert verdicts({"top_p": 0.9}, "float64")[MISMATCH] > 0
