@@ -9,7 +9,8 @@ import torch
 from referee import open_folder, trained
 from verdicts import undecided
 
-from npgpt.decoding.processors.pipeline import apply, pipeline
+from npgpt.decoding.consider import last
+from npgpt.decoding.processors.pipeline import pipeline, stages
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from oracle.bounds.rounding import gamma
@@ -54,8 +55,8 @@ def test_scores_of_generate(asked):
     tokens = output.sequences.tolist()
     for step, (logits, wanted) in enumerate(zip(output.logits, output.scores, strict=True)):
         rows = [Row(row[: 3 + step], 3) for row in tokens]
-        found = apply(processors, rows, logits.numpy()).astype(np.float64)
-        before = apply(unfiltered, rows, logits.numpy()).astype(np.float64)
+        found = last(stages(processors, rows, logits.numpy())).astype(np.float64)
+        before = last(stages(unfiltered, rows, logits.numpy())).astype(np.float64)
         reference = wanted.double().numpy()
         for index, row in enumerate(rows):
             if set(row.new) & set(settings.eos_token_ids):

@@ -71,18 +71,6 @@ def stages(
     return scores
 
 
-def apply(processors: Mapping[str, Processor], rows: Sequence[Row], logits: Array) -> Array:
-    """The scores that the processors make of logits (rows, vocab): the last of `stages`.
-
-    >>> import numpy as np
-    >>> apply(pipeline(Settings(), vocab_size=1), [Row([0], 1)], np.zeros((1, 2)))
-    array([[  0., -inf]])
-    """
-    for process in processors.values():
-        logits = process(rows, logits)
-    return logits
-
-
 # fmt: off
 def _shaping(
     s: Settings, vocab_size: int | None, diversity: Processor | None

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from npgpt.decoding.consider import consider, last, of_row
 from npgpt.decoding.guidance import guidance
 from npgpt.decoding.problem import prepare
-from npgpt.decoding.processors.pipeline import apply, pipeline
+from npgpt.decoding.processors.pipeline import pipeline, stages
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import Step
@@ -55,7 +55,9 @@ def test_the_model_then_guidance_then_the_processors(step, normalised, penalty, 
     for name, stage in expected.items():
         np.testing.assert_array_equal(found[name], stage)
         assert found[name].dtype == stage.dtype
-    np.testing.assert_array_equal(last(found), apply(processors, ROWS, scores_before(expected)))
+    np.testing.assert_array_equal(
+        last(found), last(stages(processors, ROWS, scores_before(expected)))
+    )
     np.testing.assert_array_equal(step.logits, before)
     for index in range(2):
         row = of_row(found, index)

@@ -7,7 +7,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from rows_and_scores import id_sets, phrases, rows_and_scores
 
-from npgpt.decoding.processors.pipeline import apply, pipeline, stages
+from npgpt.decoding.consider import last
+from npgpt.decoding.processors.pipeline import pipeline, stages
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from npgpt.errors import SettingError
@@ -167,14 +168,14 @@ def test_equals_the_plain_definitions_one_after_another(problem, data):
         reject()
     scores.setflags(write=False)
     processors = pipeline(settings, min_tokens_to_keep=least)
-    result = apply(processors, rows, scores)
+    result = last(stages(processors, rows, scores))
     np.testing.assert_array_equal(result, expected)
     shown = stages(processors, rows, scores)
     assert list(shown) == ["model", *processors]
     np.testing.assert_array_equal(shown["model"], scores)
     np.testing.assert_array_equal([*shown.values()][-1], result)
     for index, row in enumerate(rows):
-        alone = apply(processors, [row], scores[index : index + 1])
+        alone = last(stages(processors, [row], scores[index : index + 1]))
         np.testing.assert_array_equal(alone[0], result[index], "alone as among others")
 
 
@@ -205,17 +206,17 @@ def test_each_stage_shows_what_its_processor_made():
 def test_diversity_acts_after_the_biases_and_before_the_repetition_penalty():
     settings = Settings(logit_bias={0: 5.0}, repetition_penalty=2.0)
     minus_one = pipeline(settings, diversity=lambda rows, scores: scores - 1)
-    result = apply(minus_one, [Row([0], 1)], np.zeros((1, 2)))
+    result = last(stages(minus_one, [Row([0], 1)], np.zeros((1, 2))))
     np.testing.assert_array_equal(result, [[2.0, -1.0]])  # (0 + 5 - 1) / 2
 
 
 def test_an_error_names_the_function_that_is_wrong():
     settings = Settings(logits_processor=[halved, lambda rows, scores: scores * np.nan])
     with pytest.raises(SettingError, match=r"logits_processor\[1\] gave nan"):
-        apply(pipeline(settings), [Row([0], 1)], np.zeros((1, 2)))
+        last(stages(pipeline(settings), [Row([0], 1)], np.zeros((1, 2))))
 
 
 def test_no_function_may_allow_a_padded_column():
     settings = Settings(prefix_allowed_tokens_fn=lambda prompt, tokens: [2])
     with pytest.raises(SettingError, match="the vocabulary has 2 tokens"):
-        apply(pipeline(settings, vocab_size=2), [Row([0], 1)], np.zeros((1, 3)))
+        last(stages(pipeline(settings, vocab_size=2), [Row([0], 1)], np.zeros((1, 3))))
