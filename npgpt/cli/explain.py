@@ -41,11 +41,11 @@ def _place(decision: Decision) -> str:
 
 def _rows(gpt: GPT, decision: Decision) -> Iterator[tuple[str, ...]]:
     for name, scores in decision.stages.items():
-        top = decision.candidates(name)[:SHOWN]
+        candidates, removed = decision.candidates(name), decision.removed(name)
         likely = _probabilities(name, scores)
-        words = [f"{_name(gpt, token)} {likely[token]:.3f}" for token in top.tolist()]
-        left, gone = len(decision.candidates(name)), len(decision.removed(name))
-        yield name, str(left), str(gone), "  ".join(words)
+        top = candidates[:SHOWN].tolist()
+        words = [f"{_name(gpt, token)} {likely[token]:.3f}" for token in top]
+        yield name, str(len(candidates)), str(len(removed)), "  ".join(words)
 
 
 def _outcome(gpt: GPT, decision: Decision) -> str:

@@ -71,21 +71,20 @@ def _run(arguments: Namespace) -> None:
     if getattr(arguments, "output_scores", False) and not arguments.json:
         raise SettingError("--output-scores is given without --json, which shows them; add it")
     gpt = inputs.load(arguments)
-    asked: dict[str, Any] = {"seed": arguments.seed, **_settings(gpt, arguments)}
+    given = _settings(gpt, arguments)
+    asked: dict[str, Any] = {"seed": arguments.seed, **given}
     if arguments.negative_prompt is not None:
         asked["negative_prompt"] = arguments.negative_prompt
     if arguments.assistant is not None:
         asked["assistant"] = npgpt.gpt.load(arguments.assistant, dtype=arguments.dtype)
     if arguments.json:
-        _print_json(gpt, gpt.generate(prompt, **asked), arguments)
+        _print_json(gpt, gpt.generate(prompt, **asked), given, arguments.seed)
     elif arguments.explain:
         found = gpt.generate(prompt, **asked)
         print_ledger(gpt, found)
         print()
         _print_rows(found)
-    elif (
-        gpt.tokenizer is None or gpt.settings(**_settings(gpt, arguments)).num_return_sequences > 1
-    ):
+    elif gpt.tokenizer is None or gpt.settings(**given).num_return_sequences > 1:
         _print_rows(gpt.generate(prompt, **asked))
     else:
         text = prompt if isinstance(prompt, str) else gpt.tokenizer.decode(prompt)
@@ -98,9 +97,9 @@ def _settings(gpt: GPT, arguments: Namespace) -> dict[str, Any]:
     if arguments.explain:
         given["output_ledger"] = True
     for word in arguments.force_word:
-        given["force_words_ids"] = [*given.get("force_words_ids", []), _forms(gpt, word)]
+        given["force_words_ids"] = [*(given.get("force_words_ids") or []), _forms(gpt, word)]
     for word in arguments.bad_word:
-        given["bad_words_ids"] = [*given.get("bad_words_ids", []), *_forms(gpt, word)]
+        given["bad_words_ids"] = [*(given.get("bad_words_ids") or []), *_forms(gpt, word)]
     return given
 
 
@@ -132,14 +131,13 @@ def _print_rows(found: Generation) -> None:
         print(found.texts[index] if found.texts else " ".join(map(str, tokens)))
 
 
-def _print_json(gpt: GPT, found: Generation, arguments: Namespace) -> None:
-    given = _settings(gpt, arguments)
+def _print_json(gpt: GPT, found: Generation, given: dict[str, Any], seed: int) -> None:
     fields = {
         "decoder": found.decoder,
         "prompt_tokens": found.sequences[0][: found.prompt_lengths[0]],
         "sequences": [_sequence(found, row) for row in range(len(found.sequences))],
         "settings": dataclasses.asdict(gpt.settings(**given)),
-        "seed": arguments.seed,
+        "seed": seed,
         "versions": versions(),
     }
     print_json(fields | ({"ledger": ledger_data(gpt, found)} if found.ledger else {}))

@@ -180,3 +180,16 @@ def test_the_model_that_ships_continues_shakespeare() -> None:
     assert len(new) < len(text)
     assert sum(c.isascii() and (c.isalpha() or c.isspace()) for c in new) > len(new) * 0.8
     assert output("generate", prompt) == text
+
+
+@pytest.mark.parametrize("before", [[], ["--force-words-ids", "none"]])
+def test_a_word_that_must_come_is_taken_beside_ids_switched_off(
+    model: Path, before: list[str]
+) -> None:
+    argv = ["generate", "--model", model, "--json", PROMPT, "--num-beams", 4, *before]
+    fields = json.loads(output(*argv, "--force-word", "day", "--max-new-tokens", 8))
+    tokenizer = npgpt.load(model).tokenizer
+    assert tokenizer is not None
+    forms = [tokenizer.encode("day"), tokenizer.encode(" day")]
+    assert fields["settings"]["force_words_ids"] == [forms]
+    assert fields["decoder"] == "constrained beam search"
