@@ -107,8 +107,9 @@ def forward(
     looks at it. positions: integers (batch, query); by default the count of real tokens so far,
     less one, and 0 before the first. past: the `Output.past` of an earlier call, whose tokens come
     before these. tap: called as tap(name, layer, tensor) with each activation; the pass goes on
-    with what it returns (so a tap can also be training's dropout). Raises ValueError for a token
-    or a position that the tables lack, and for shapes that do not fit.
+    with what it returns (so a tap can also be training's dropout). Raises ValueError for a tensor
+    that is missing or misshapen, for a token or a position that the tables lack, and for shapes
+    that do not fit.
 
     >>> tiny = {"vocab_size": 3, "n_positions": 4, "n_embd": 8, "n_layer": 1, "n_head": 2}
     >>> weights = {name: torch.zeros(shape) for name, shape in shapes(tiny).items()}
@@ -117,6 +118,7 @@ def forward(
     """
     c = {**DEFAULTS, **config}
     tap = tap or keep
+    _check_weights(weights, c)
     _check_shapes(tokens, mask, positions)
     new = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
     mask = new if past is None else torch.cat([past.mask, new], 1)
@@ -187,6 +189,15 @@ def _map(weights: Weights, name: str, x: Tensor) -> Tensor:
 def _norm(weights: Weights, c: Config, name: str, x: Tensor) -> Tensor:
     eps = c["layer_norm_epsilon"]
     return layer_norm(x, weights[f"{name}.weight"], weights[f"{name}.bias"], eps=eps)
+
+
+def _check_weights(weights: Weights, c: Config) -> None:
+    for name, shape in shapes(c).items():
+        if name not in weights:
+            raise ValueError(f"the tensor {name} is missing; it has shape {shape}")
+        if weights[name].shape != shape:
+            found = tuple(weights[name].shape)
+            raise ValueError(f"the tensor {name} has shape {found}; expected {shape}")
 
 
 def _check_shapes(tokens: Tensor, mask: Tensor | None, positions: Tensor | None) -> None:

@@ -32,14 +32,14 @@ def configs(
     `fixed` get that value (fix `n_embd` and `n_head` together). Shrinks to zero layers of width 1
     with the flags of the released models.
     """
-    n_head = draw(st.integers(1, max_head))
+    n_head = draw(up_to(max_head))
     config = {
-        "vocab_size": draw(st.integers(1, max_vocab)),
-        "n_positions": draw(st.integers(1, max_positions)),
-        "n_embd": n_head * draw(st.integers(1, max_head_dim)),
-        "n_layer": draw(st.integers(0, max_layer)),
+        "vocab_size": draw(up_to(max_vocab)),
+        "n_positions": draw(up_to(max_positions)),
+        "n_embd": n_head * draw(up_to(max_head_dim)),
+        "n_layer": draw(up_to(max_layer, least=0)),
         "n_head": n_head,
-        "n_inner": draw(st.none() | st.integers(1, max_inner)),
+        "n_inner": draw(st.none() | up_to(max_inner)),
         "activation_function": draw(st.sampled_from(activations)),
         "layer_norm_epsilon": draw(st.sampled_from(EPSILONS)),
         "scale_attn_weights": not draw(st.booleans()),
@@ -51,6 +51,11 @@ def configs(
     if unknown:
         raise ValueError(f"no field is named {sorted(unknown)}; the fields are {list(config)}")
     return config | fixed
+
+
+def up_to(most: int, *, least: int = 1) -> st.SearchStrategy[int]:
+    """Sizes from least to most, all as likely: `st.integers` draws the least far too often."""
+    return st.sampled_from(range(least, most + 1))
 
 
 def inner_width(config: Config) -> int:

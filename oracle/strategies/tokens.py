@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from oracle.strategies.arrays import MAX_SEED, Array
-from oracle.strategies.configs import Config
+from oracle.strategies.configs import Config, up_to
 
 # Where the padding stands. "anywhere" mixes sides and gaps, differently in each row.
 PADDINGS = ("none", "left", "right", "both", "middle", "anywhere")
@@ -76,7 +76,7 @@ def batches(
     With padding "none" all rows are equally long. Shrinks to one row of one token, unpadded.
     """
     padding = draw(st.sampled_from(paddings))
-    length = st.integers(0 if empty_rows else 1, config["n_positions"])
+    length = up_to(config["n_positions"], least=0 if empty_rows else 1)
     lengths = draw(st.lists(length, min_size=1, max_size=max_rows))
     if padding == "none":
         lengths = [max(1, lengths[0])] * len(lengths)
