@@ -6,9 +6,10 @@ a seed; each value comes from the seed and its own name, so that a failing examp
 one by one while the others keep their values.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -202,8 +203,12 @@ def build_problem(
     room: int,
     names: Sequence[str],
     seed: int,
+    *,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> DecodingProblem:
     """The problem that `seed` makes of these settings and prompt lengths: the same on every run.
+
+    given: settings whose values are not left to the seed.
 
     >>> from oracle.strategies.toy_language_models import build_toy
     >>> toy = build_toy("even", 0, 3, 1)
@@ -220,6 +225,7 @@ def build_problem(
     settings: dict[str, Any] = {"max_new_tokens": room}
     for name in [*REQUIRED[decoder], *names]:
         settings[name] = made[name](Random(f"{seed} {name}"), n)
+    settings |= given
     _fit(settings, prompts, n, seed)
     most = max(room_of(prompt, settings) for prompt in prompts)
     rng = Random(f"{seed} beside")
@@ -230,7 +236,7 @@ def build_problem(
         toy,
         prompts,
         settings,
-        _uniforms(_shape(settings, len(prompts), most), seed) if draws(settings) else None,
+        _uniforms(uniforms_shape(settings, len(prompts), most), seed) if draws(settings) else None,
         rng.choice([toy, _shuffled(toy, rng)]) if drafted else None,
         rng.choice([None, negatives]) if "guidance_scale" in settings else None,
     )
@@ -311,7 +317,12 @@ def _shuffled(toy: ToyLanguageModel, rng: Random) -> ToyLanguageModel:
     return replace(toy, weights=tuple(rng.sample(toy.weights, len(toy.weights))))
 
 
-def _shape(settings: dict[str, Any], prompts: int, room: int) -> tuple[int, ...]:
+def uniforms_shape(settings: Mapping[str, Any], prompts: int, room: int) -> tuple[int, ...]:
+    """(rows, steps), or in beam sampling (prompts, steps, draws).
+
+    >>> uniforms_shape({"num_return_sequences": 2}, 3, 5), uniforms_shape({"num_beams": 4}, 3, 5)
+    ((6, 5), (3, 5, 8))
+    """
     beams = settings.get("num_beams", 1)
     if beams == 1:
         return prompts * settings.get("num_return_sequences", 1), room

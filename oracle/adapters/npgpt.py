@@ -1,0 +1,148 @@
+"""npgpt as a subject: the only file of the oracle that imports it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npgpt.config import Config
+from npgpt.decoding import generate as decoding
+from npgpt.decoding.limits import row_limits
+from npgpt.decoding.processors.pipeline import pipeline, stages
+from npgpt.decoding.row import Row
+from npgpt.decoding.settings import Settings
+from npgpt.decoding.step import Step
+from npgpt.model.forward import forward
+from npgpt.model.parameters import Parameters, from_arrays
+from npgpt.model.score import log_probabilities
+from npgpt.ops.activation import ACTIVATIONS
+from npgpt.ops.attention import attention
+from npgpt.ops.embedding import embedding
+from npgpt.ops.layer_norm import layer_norm
+from npgpt.ops.linear import linear
+from npgpt.ops.softmax import log_softmax, softmax
+from npgpt.tokenizer.encoding import Tokenizer
+from oracle.adapters.subject import Subject
+from oracle.bounds.rounding import Array
+from oracle.strategies.decoding_problems import DECODERS, REQUIRED, settings_of
+
+SETTINGS = tuple(dict.fromkeys(s for d in DECODERS for s in [*settings_of(d), *REQUIRED[d]]))
+OPS: dict[str, Callable[..., Array]] = {
+    "embedding": embedding,
+    "linear": linear,
+    "layer_norm": layer_norm,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "attention": attention,
+    **ACTIVATIONS,
+}
+
+
+def subject(*, dtype: str = "float32") -> Subject:
+    """npgpt computing in float32 or float64."""
+
+    def model(config: Any, weights: Any) -> tuple[Parameters, Config]:
+        known = Config(**config)
+        return from_arrays({n: a.astype(dtype) for n, a in weights.items()}, known), known
+
+    def logits(config: Any, weights: Any, tokens: Array, mask: Array) -> Array:
+        return forward(tokens, *model(config, weights), mask=mask).logits
+
+    def step(config: Any, weights: Any, tokens: Array, mask: Array, cache: Any) -> Any:
+        new = mask[:, mask.shape[1] - tokens.shape[1] :]
+        output = forward(tokens, *model(config, weights), mask=new, past=cache)
+        return output.logits, output.past
+
+    def perplexity(config: Any, weights: Any, tokens: Array, stride: int) -> float:
+        scored = log_probabilities(tokens, *model(config, weights), stride=stride)
+        return float(np.exp(-scored.mean()))
+
+    return Subject(
+        f"npgpt ({dtype})",
+        dtype,
+        logits=logits,
+        step=step,
+        ops=OPS,
+        process=process,
+        generate=generate,
+        draw=draw,
+        encode=lambda vocabulary, merges, text: tokenizer(vocabulary, merges).encode(text),
+        decode=lambda vocabulary, merges, ids: tokenizer(vocabulary, merges).decode(ids),
+        perplexity=perplexity,
+        decoders=DECODERS,
+        settings=SETTINGS,
+    )
+
+
+def tokenizer(vocabulary: dict[str, int], merges: Sequence[Sequence[str]]) -> Tokenizer:
+    """npgpt's tokenizer of these, with no special tokens."""
+    return Tokenizer(dict(vocabulary), tuple((left, right) for left, right in merges))
+
+
+def process(settings: dict[str, Any], tokens: Array, prompt_length: int, logits: Array) -> Array:
+    """What npgpt's processors make of logits; of sampling's too, where do_sample is set."""
+    known = Settings(**settings)
+    prompts = tuple(tuple(map(int, row[:prompt_length])) for row in tokens)
+    limits = row_limits(prompts, known, context_length=None)
+    rows = [
+        Row(list(map(int, row)), prompt_length, place, limit)
+        for place, (row, limit) in enumerate(zip(tokens, limits, strict=True))
+    ]
+    return list(stages(pipeline(known), rows, logits).values())[-1]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a model that is asked for whole rows has read."""
+
+    rows: list[list[int]]
+
+    def select(self, places: Sequence[int]) -> "_Rows":
+        """These rows, in this order."""
+        return _Rows([self.rows[place] for place in places])
+
+
+def _next_step(next_logits: Any, hidden: Any = None) -> Any:
+    def next_step(rows: Sequence[Sequence[int]], state: _Rows | None) -> Step:
+        before = state.rows if state else [[]] * len(rows)
+        longer = [[*old, *map(int, new)] for old, new in zip(before, rows, strict=True)]
+        last = None if hidden is None else np.array([states[-1] for states in hidden(longer)])
+        return Step(np.asarray(next_logits(longer)), last, _Rows(longer))
+
+    return next_step
+
+
+def generate(
+    next_logits: Any,
+    prompts: Sequence[Sequence[int]],
+    settings: dict[str, Any],
+    uniforms: Any,
+    *,
+    hidden: Any = None,
+    draft: Any = None,
+    negative_prompts: Any = None,
+    text_of: Any = None,
+) -> list[list[int]]:
+    """Rows as npgpt's decoders make them."""
+    given = dict(settings)
+    if "logits_processor" in given:  # those of the oracle's problems take lists of ids
+        given["logits_processor"] = [
+            lambda rows, scores, own=own: own([row.tokens for row in rows], scores)
+            for own in given["logits_processor"]
+        ]
+    found = decoding.generate(
+        _next_step(next_logits, hidden),
+        prompts,
+        Settings(**given),
+        uniforms,
+        decode=text_of,
+        negative_prompt=negative_prompts,
+        assistant=None if draft is None else _next_step(draft),
+    )
+    return [list(row) for row in found.sequences]
+
+
+def draw(next_logits: Any, prompts: Any, settings: dict[str, Any]) -> list[list[int]]:
+    """The same with uniforms that nobody gave."""
+    return generate(next_logits, prompts, settings, None)

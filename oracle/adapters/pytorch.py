@@ -1,0 +1,85 @@
+"""The oracle's own PyTorch code as a subject, on any device and in any dtype."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oracle import model, perplexity, tokenizer
+from oracle.adapters import pytorch_decoding
+from oracle.adapters.subject import Subject
+from oracle.bounds.rounding import Array
+from oracle.decoding.pipeline import FILTERS, PROCESSORS
+from oracle.ops.softmax import log_softmax, softmax
+from oracle.strategies.decoding_problems import DECODERS, settings_of
+
+SETTINGS = tuple(
+    dict.fromkeys(
+        [*PROCESSORS, "temperature", *FILTERS, *(s for d in DECODERS for s in settings_of(d))]
+    )
+)
+
+
+def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
+    """PyTorch's GPT-2 computing in dtype on device.
+
+    Decoding is float64 on the CPU whatever the dtype: it starts from float64 logits. On CUDA, TF32
+    is off. The functions look up what they call each time, so a mutant acts on them.
+    """
+    kind = getattr(torch, dtype)
+
+    def tensor(array: Any) -> Tensor:
+        found = torch.tensor(np.array(array), device=device)
+        return found.to(kind) if found.is_floating_point() else found
+
+    def logits(config: Any, weights: Any, tokens: Array, mask: Array) -> Array:
+        return step(config, weights, tokens, mask, None)[0]
+
+    @torch.no_grad()
+    def step(config: Any, weights: Any, tokens: Array, mask: Array, cache: Any) -> Any:
+        tensors = {name: tensor(array) for name, array in weights.items()}
+        new = mask[:, mask.shape[1] - tokens.shape[1] :]
+        output = model.forward(tensors, config, tensor(tokens), mask=tensor(new), past=cache)
+        return array(output.logits), output.past
+
+    def surprise(config: Any, weights: Any, tokens: Array, stride: int) -> float:
+        tensors = {name: tensor(array) for name, array in weights.items()}
+        return perplexity.perplexity(tensors, config, [int(t) for t in tokens], stride)
+
+    def op(function: Any) -> Any:
+        def run(*arrays: Array, **options: Any) -> Array:
+            known = {n: tensor(v) if isinstance(v, np.ndarray) else v for n, v in options.items()}
+            return array(function(*map(tensor, arrays), **known))
+
+        return run
+
+    return Subject(
+        f"oracle (PyTorch {torch.__version__}, {device})",
+        dtype,
+        logits=logits,
+        step=step,
+        ops={
+            "embedding": op(lambda *a: model.embedding(*a)),
+            "linear": op(lambda *a: model.linear(*a)),
+            "layer_norm": op(lambda *a, eps: model.layer_norm(*a, eps=eps)),
+            "softmax": op(softmax),
+            "log_softmax": op(log_softmax),
+            "attention": op(lambda *a, mask, scale: model.attention(*a, mask=mask, scale=scale)),
+        }
+        | {name: op(lambda x, n=name: model.ACTIVATIONS[n](x)) for name in model.ACTIVATIONS},
+        process=pytorch_decoding.process,
+        generate=pytorch_decoding.generate,
+        draw=pytorch_decoding.draw,
+        encode=lambda vocabulary, merges, text: tokenizer.encode(vocabulary, merges, text),
+        decode=lambda vocabulary, merges, ids: tokenizer.decode(vocabulary, merges, ids),
+        perplexity=surprise,
+        decoders=DECODERS,
+        settings=SETTINGS,
+    )
+
+
+def array(tensor: Tensor) -> Array:
+    """As NumPy has it; bfloat16, which NumPy lacks, as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

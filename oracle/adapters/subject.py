@@ -1,0 +1,152 @@
+"""What an implementation under judgement offers: a few optional functions over plain arrays.
+
+Nothing is assumed: what a subject does not offer is reported as not offered, and not judged. Each
+function may raise to refuse what it is given.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import FunctionType
+from typing import Any
+
+from oracle.bounds.rounding import FORMATS
+
+
+class NoSubject(Exception):  # noqa: N818
+    """There is nothing to judge; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An implementation of GPT-2, or of parts of it.
+
+    config is a dict with the field names of Hugging Face's GPT2Config; weights a dict from Hugging
+    Face's tensor names (without "transformer.") to float32 arrays, each number of which is exact in
+    `dtype`; Conv1D weights are (in, out), and "lm_head.weight" is there only where it is untied.
+
+    name: what the report calls it. dtype: what it claims to compute in, of `rounding.FORMATS`.
+
+    logits(config, weights, tokens, mask): tokens int64 (batch, query), mask bool (batch, query),
+        True where a token is real; padding may be anywhere. Returns (batch, query, vocab); what
+        stands at padding does not matter.
+    step(config, weights, tokens, mask, cache): the same for the new tokens (batch, new) alone,
+        after all that `cache` has read; cache is None at first, and afterwards what the call before
+        returned; mask covers all tokens so far (batch, all). Returns (logits, cache). No cache is
+        used twice.
+    ops: functions by name, of those of `oracle.conformance.checks.ops.SIGNATURES`.
+    process(settings, tokens, prompt_length, logits): the scores after what `settings` (Hugging
+        Face's names; one setting, and what it depends on) does to logits float64 (rows, vocab),
+        -inf where a token is ruled out. tokens int64 (rows, length), the first prompt_length of
+        which are the prompt.
+    generate(next_logits, prompts, settings, uniforms): rows of ids, the prompt included, one for
+        each prompt, or num_return_sequences of each side by side. next_logits(rows) takes lists of
+        ids, any lengths, and gives float64 (rows, vocab). uniforms: (rows, steps), in beam sampling
+        (prompts, steps, draws), or None where nothing is drawn. Keywords come only with what needs
+        them: hidden(rows), the final hidden states at each token, for contrastive search; draft,
+        another next_logits, and negative_prompts; text_of(ids), where there are stop_strings.
+    draw(next_logits, prompts, settings): the same with the subject's own randomness.
+    encode(vocabulary, merges, text), decode(vocabulary, merges, ids): byte-level BPE. vocabulary: a
+        dict from a token in GPT-2's printable alphabet to its id, merges a list of pairs by rank.
+    perplexity(config, weights, tokens, stride): of one row of ids (length,). A window reads at most
+        n_positions tokens and predicts the token after each of them; the next starts stride later;
+        the last is the first that reaches the last token but one. Each token but the first is
+        scored once, by the first window that predicts it. Returns exp of the mean of -log p.
+
+    decoders: which decoders `generate` has, of `strategies.decoding_problems.DECODERS`.
+    settings: which settings `generate` and `process` know.
+    """
+
+    name: str
+    dtype: str = "float32"
+    logits: Callable[..., Any] | None = None
+    step: Callable[..., Any] | None = None
+    ops: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    process: Callable[..., Any] | None = None
+    generate: Callable[..., Any] | None = None
+    draw: Callable[..., Any] | None = None
+    encode: Callable[..., Any] | None = None
+    decode: Callable[..., Any] | None = None
+    perplexity: Callable[..., Any] | None = None
+    decoders: Sequence[str] = ()
+    settings: Sequence[str] = ()
+
+    def function(self, name: str) -> Callable[..., Any] | None:
+        """What is offered under this name; "ops.gelu" is an op's.
+
+        >>> subject = Subject("mine", ops={"relu": lambda x: x * (x > 0)})
+        >>> subject.function("logits") is None, subject.function("ops.relu")(-2)
+        (True, 0)
+        """
+        if name.startswith("ops."):
+            return self.ops.get(name.removeprefix("ops."))
+        return getattr(self, name)
+
+
+# The functions that a subject may offer, beside its ops.
+FUNCTIONS = (
+    "logits",
+    "step",
+    "process",
+    "generate",
+    "draw",
+    "encode",
+    "decode",
+    "perplexity",
+)
+
+
+def as_subject(offer: Any, *, name: str) -> Subject:
+    """A Subject of anything that has some of its fields: a module, an object, a mapping.
+
+    Raises NoSubject where it offers no function, or claims a dtype that is not known.
+
+    >>> as_subject({"logits": len}, name="mine").function("logits") is len
+    True
+    >>> as_subject({}, name="mine")
+    Traceback (most recent call last):
+    ...
+    oracle.adapters.subject.NoSubject: mine offers nothing to judge; give it at least one of logits, step, process, generate, draw, encode, decode, perplexity, ops
+    """  # noqa: E501
+    if isinstance(offer, Subject):
+        return offer
+    read = offer.get if isinstance(offer, Mapping) else lambda key: getattr(offer, key, None)
+    given = {f.name: read(f.name) for f in fields(Subject)}
+    given = {key: value for key, value in given.items() if value is not None}
+    if not given.get("ops") and not any(map(given.get, FUNCTIONS)):
+        raise NoSubject(
+            f"{name} offers nothing to judge; give it at least one of {', '.join(FUNCTIONS)}, ops"
+        )
+    for key in FUNCTIONS:
+        if key in given and not callable(given[key]):
+            raise NoSubject(f"{key} of {name} is {given[key]!r}; expected a function")
+    if given.get("dtype", "float32") not in FORMATS:
+        raise NoSubject(
+            f"dtype of {name} is {given['dtype']!r}; expected one of {', '.join(FORMATS)}"
+        )
+    return Subject(**({"name": name} | given))
+
+
+def load(path: str, **options: Any) -> Subject:
+    """The subject at "package.module:attribute", or a module that itself offers the functions.
+
+    A function or a class is called with the options, such as dtype="float16", and gives it.
+    Raises NoSubject with what stood in the way.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for part in filter(None, attribute.split(".")):
+            found = getattr(found, part)
+        makes = isinstance(found, type | FunctionType)
+        if makes:
+            found = found(**options)
+    except (Exception, SystemExit) as error:
+        says = " ".join(f"{type(error).__name__}: {error}".split())
+        raise NoSubject(
+            f"{path} could not be loaded: {says}; "
+            "give a module that can be imported here and, after a colon, what to take from it"
+        ) from error
+    if options and not makes:
+        raise NoSubject(f"{path} takes no {', '.join(options)}: it is not a function; leave it out")
+    return as_subject(found, name=path)

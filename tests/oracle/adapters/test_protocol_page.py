@@ -1,0 +1,66 @@
+"""The page that says how to be judged: its example is judged, and what it shows is so."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from foreign_examples import error, judged, refuses
+
+import oracle.adapters.command
+from oracle.adapters.answers import PARAMETERS
+from oracle.adapters.command import command
+from oracle.adapters.json_lines import DTYPES, LONGEST_LINE
+from oracle.adapters.subject import FUNCTIONS
+from oracle.bounds.rounding import FORMATS
+from oracle.strategies.configs import ACTIVATIONS
+
+PAGE = Path(oracle.adapters.command.__file__).with_name("PROTOCOL.md").read_text("utf-8")
+REFUSED = "gelu"
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+def test_the_whole_program_is_right(tmp_path):
+    path = tmp_path / "gpt2.js"
+    path.write_text("".join(blocks("js")), "utf-8")
+    others = tuple(name for name in ACTIVATIONS if name != REFUSED)
+    with command(f"node {shlex.quote(str(path))}", seconds=60) as subject:
+        assert subject.name == "gpt2.js"
+        for example, floor in judged(100, activations=others):
+            assert error(subject, example, *floor) <= 1
+        config, weights, batch = next(
+            example for example, _ in judged(100) if example[0]["n_layer"]
+        )
+        config = config | {"activation_function": REFUSED}
+        assert refuses(subject, config, weights, batch.tokens, batch.mask)
+
+
+def test_every_request_is_shown_with_what_it_holds():
+    messages = [json.loads(line) for block in blocks("json") for line in block.splitlines()]
+    shown = {message["call"]: message.keys() for message in messages if "call" in message}
+    assert set(shown) == {"offer", "ops.layer_norm", *FUNCTIONS}
+    for name, parameters in PARAMETERS.items():
+        tokenizer = {"tokenizer"} if "vocabulary" in parameters else set()
+        forget = {"forget"} if "cache" in parameters else set()
+        expected = set(parameters) - {"vocabulary", "merges"} | tokenizer | forget
+        assert shown[name] == {"call"} | expected
+    assert {"values", "file", "error", "ask"} <= {key for message in messages for key in message}
+
+
+def test_the_table_names_every_function_and_its_parameters():
+    for name, parameters in PARAMETERS.items():
+        assert f"| `{name}` | {', '.join(parameters)} |" in PAGE
+
+
+def test_figures_are_those_of_the_code():
+    assert f"{LONGEST_LINE // 2**20} MiB long" in PAGE
+    assert all(f"`{name}`" in PAGE for name in DTYPES)
+    assert ", ".join(FORMATS) in PAGE.replace(
+        "float32, bfloat16, float16", "float32, float16, bfloat16"
+    )
