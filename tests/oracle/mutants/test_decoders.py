@@ -1,0 +1,48 @@
+import pytest
+from decoding_subject import ORACLE, examples_of, kills
+
+from oracle.adapters import pytorch_decoding
+from oracle.conformance.checks.decoders import CHECKS
+from oracle.mutants.decoders import MUTANTS
+
+NAMED = {check.name.partition("/")[2]: check for check in CHECKS}
+# Which check is meant for which bugs: those whose ids begin so, the first that fits.
+MEANT = {
+    "beam-warp": "beam-sampling",
+    "beam-draws": "beam-sampling",
+    "beam-sampling": "beam-sampling",
+    "beam": "beam-search",
+    "diverse": "diverse-beam-search",
+    "constraint": "constrained-beam-search",
+    "speculative": "speculative-decoding",
+    "contrastive": "contrastive-search",
+    **dict.fromkeys(("temperature-zero", "zero-probability", "not-renormalised"), "sampling"),
+    **dict.fromkeys(("seed", "draw", "sampling", "rows-share", "finished-rows"), "sampling"),
+    **dict.fromkeys(("budget", "finished", "all-must", "first", "padded"), "greedy"),
+    **dict.fromkeys(("eos", "stop-string", "guidance"), "greedy"),
+}
+
+
+def meant_for(mutant):
+    return NAMED[next(check for start, check in MEANT.items() if mutant.id.startswith(start))]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
+def test_its_check_kills_it(mutant):
+    assert mutant.area == meant_for(mutant).area
+    for dtype in ("float32", "float64"):
+        assert kills(meant_for(mutant), mutant, dtype)
+
+
+def test_ids_are_different():
+    assert len({mutant.id for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_nothing_is_left_behind():
+    assert ORACLE.generate is pytorch_decoding.generate
+    for mutant in MUTANTS:
+        with mutant.applied():
+            pass
+    for check in CHECKS:
+        example = examples_of(check, 1)[0]
+        assert check.judge("float64", example, check.answer(ORACLE, example)).verdict == "match"

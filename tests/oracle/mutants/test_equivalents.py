@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from device import DEVICE
+from mutated import some_examples
+
+from oracle import model
+from oracle.mutants.equivalents import EQUIVALENTS
+from oracle.strategies.weights import KINDS, build_weights
+
+CONFIG = {"vocab_size": 5, "n_positions": 4, "n_embd": 4, "n_layer": 1, "n_head": 2}
+CALLS = [(dtype, cached) for dtype in ("float32", "float64") for cached in (False, True)]
+
+
+def judged():
+    """100 examples, each in one dtype, at once or in pieces."""
+    return [
+        (example, *CALLS[i % len(CALLS)]) for i, example in enumerate(some_examples(100, cut=True))
+    ]
+
+
+def test_there_are_many_and_the_examples_have_every_kind_of_weights():
+    assert len({equivalent.id for equivalent in EQUIVALENTS}) == len(EQUIVALENTS) >= 22
+    assert {example.kind for example, _, _ in judged()} == set(KINDS)
+
+
+@pytest.mark.parametrize("equivalent", EQUIVALENTS, ids=lambda e: e.id)
+def test_each_is_within_what_rounding_may_do(equivalent):
+    for example, dtype, cached in judged():
+        example.reference(dtype)
+        with equivalent.applied():
+            assert example.error(dtype, cached=cached) <= 1, (example.kind, dtype, cached)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("equivalent", EQUIVALENTS, ids=lambda e: e.id)
+def test_each_is_so_in_narrow_dtypes_too(equivalent, dtype):
+    if dtype not in equivalent.dtypes:
+        pytest.skip(f"no honest way to compute in {dtype}")
+    for example in some_examples(12, dtype=dtype, cut=True):
+        example.reference(dtype)
+        with equivalent.applied():
+            assert example.error(dtype, cached=True) <= 1, example.kind
+
+
+@pytest.mark.parametrize("equivalent", EQUIVALENTS, ids=lambda e: e.id)
+def test_each_refuses_what_the_oracle_refuses(equivalent):
+    made = build_weights("trained", 0, {**model.DEFAULTS, **CONFIG})
+    weights = {name: torch.tensor(array, device=DEVICE) for name, array in made.items()}
+    for tokens in ([0, 1, 2, 3, 4], [0, 5], [-1]):
+        with equivalent.applied(), pytest.raises(ValueError, match="outside"):
+            model.logits(weights, CONFIG, torch.tensor([tokens], device=DEVICE))
+
+
+def test_they_are_not_the_same_arithmetic():
+    """Most differ from the oracle in the last places somewhere: so that they test something."""
+    example = next(
+        e for e, _, _ in judged() if e.config["n_layer"] > 1 and e.batch.tokens.shape[1] > 2
+    )
+    true, other = example.logits("float32"), []
+    for equivalent in EQUIVALENTS:
+        with equivalent.applied():
+            other.append(not np.array_equal(example.logits("float32"), true, equal_nan=True))
+    assert sum(other) > len(other) / 2

@@ -1,0 +1,51 @@
+import pytest
+from decoding_subject import kills
+
+from oracle.conformance.checks.processors import CHECKS
+from oracle.mutants.processors import MUTANTS
+
+NAMED = {check.name.partition("/")[2]: check for check in CHECKS}
+# Which check is meant for which bugs: those whose ids begin so, the first that fits.
+MEANT = {
+    "top-p-before": "order",
+    "top-p": "top_p",
+    "top-k": "top_k",
+    "top-h": "top_h",
+    "min-p": "min_p",
+    "typical": "typical_p",
+    "epsilon": "epsilon_cutoff",
+    "eta": "eta_cutoff",
+    "fill-tiny": "top_k",
+    "probabilities-as-logits": "temperature",
+    "temperature-after": "order",
+    "temperature": "temperature",
+    "repetition": "repetition_penalty",
+    "frequency": "frequency_penalty",
+    "presence": "presence_penalty",
+    "ngram": "no_repeat_ngram_size",
+    "bad-words": "bad_words_ids",
+    "sequence-bias": "sequence_bias",
+    "logit-bias": "logit_bias",
+    "min-new": "min_new_tokens",
+    "min-length": "min_length",
+    "forced-eos": "forced_eos_token_id",
+    "forced-bos": "forced_bos_token_id",
+    "begin-suppress": "begin_suppress_tokens",
+    "suppress": "suppress_tokens",
+    "decay": "exponential_decay_length_penalty",
+}
+
+
+def meant_for(mutant):
+    return NAMED[next(check for start, check in MEANT.items() if mutant.id.startswith(start))]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
+def test_its_check_kills_it(mutant):
+    assert mutant.area == meant_for(mutant).area
+    for dtype in ("float32", "float64"):
+        assert kills(meant_for(mutant), mutant, dtype)
+
+
+def test_ids_are_different():
+    assert len({mutant.id for mutant in MUTANTS}) == len(MUTANTS)
