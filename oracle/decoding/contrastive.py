@@ -31,15 +31,16 @@ def contrastive_search(
     """
     runs = [Run(row, "length" if len(row.tokens) >= row.limit else None) for row in rows]
     while live := [run for run in runs if run.stopped is None]:
-        decisions = _decide(language_model, [run.row for run in live], settings)
+        decisions = decide(language_model, [run.row for run in live], settings)
         for run, decision in zip(live, decisions, strict=True):
             run.take(decision, settings, text_of)
     return generation(runs)
 
 
-def _decide(
+def decide(
     language_model: LanguageModel, rows: Sequence[Row], settings: Settings
 ) -> list[Decision]:
+    """What contrastive search puts after each row."""
     k, alpha = settings["top_k"], settings["penalty_alpha"]
     logprobs, scores = next_scores(language_model, rows, settings, beams=False)
     scores, _ = process(settings, rows, scores)

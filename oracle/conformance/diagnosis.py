@@ -1,0 +1,94 @@
+"""Which known bug a subject's numbers look like: the mutants that reproduce them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from oracle.adapters import pytorch
+from oracle.conformance.check import MATCH, MISMATCH, Check
+from oracle.conformance.outcome import Outcome, Seen, ask
+from oracle.mutants.mutant import Mutant
+
+# Of each check: so many examples that fail, and so many that do not, must be reproduced.
+FAILING, PASSING = 4, 2
+HOPELESS = 1e3  # beyond this distance a mutant is not tried further
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A known bug, and how far from it the subject is.
+
+    distance: the largest difference of the subject from the mutant over all the evidence, as a part
+    of what rounding may do to the mutant; at most 1 where the mutant reproduces the subject.
+    """
+
+    mutant: Mutant
+    distance: float
+
+    @property
+    def reproduces(self) -> bool:
+        """Whether rounding accounts for the difference."""
+        return self.distance <= 1
+
+
+def suspects(outcomes: Iterable[Outcome], dtype: str, mutants: Sequence[Mutant]) -> list[Suspect]:
+    """The mutants that could account for what is wrong, the likeliest first.
+
+    A subject that does not give the same twice has no numbers to reproduce, so then the check that
+    found it is the only evidence.
+    """
+    wrong = [outcome for outcome in outcomes if outcome.worst]
+    unsteady = [outcome for outcome in wrong if outcome.check.name == "model/repeatable"]
+    evidence = _byfamily(unsteady or wrong)
+    reference = pytorch.subject(dtype="float64")
+    found = [
+        Suspect(mutant, _distance(mutant, evidence[family(mutant.area)], dtype, reference))
+        for mutant in mutants
+        if family(mutant.area) in evidence and dtype in mutant.dtypes
+    ]
+    return sorted(found, key=lambda suspect: suspect.distance)
+
+
+def family(area: str) -> str:
+    """The areas that share their bugs go by one name: ops and the cache belong to the model."""
+    return "model" if area in ("ops", "cache") else area
+
+
+def _byfamily(wrong: Sequence[Outcome]) -> dict[str, list[tuple[Check, Seen]]]:
+    """What speaks about each family of bugs.
+
+    Where the model is wrong, so is what stands on it: the cached model is no evidence of its own.
+    """
+    without_cache = [outcome for outcome in wrong if outcome.check.area in ("model", "ops")]
+    found: dict[str, list[tuple[Check, Seen]]] = {}
+    for outcome in wrong:
+        area = outcome.check.area
+        if without_cache and area in ("cache", "perplexity"):
+            continue
+        found.setdefault(family(area), []).extend(
+            (outcome.check, seen) for seen in _evidence(outcome)
+        )
+    return found
+
+
+def _evidence(outcome: Outcome) -> list[Seen]:
+    failing = [seen for seen in outcome.seen if seen.finding.verdict == MISMATCH]
+    passing = [seen for seen in outcome.seen if seen.finding.verdict == MATCH]
+    return [outcome.worst, *failing[:FAILING], *passing[-PASSING:]]
+
+
+def _distance(
+    mutant: Mutant, evidence: Sequence[tuple[Check, Seen]], dtype: str, reference: pytorch.Subject
+) -> float:
+    farthest = 0.0
+    with mutant.applied():
+        for check, seen in evidence:
+            theirs = ask(check, reference, seen.example)
+            try:
+                apart = check.distance(dtype, seen.example, seen.answer, theirs)
+            except Exception:  # the bug makes the reference fail where the subject does not
+                apart = math.inf
+            farthest = max(farthest, apart)
+            if farthest > HOPELESS:
+                break
+    return farthest

@@ -1,0 +1,159 @@
+"""The command line of the oracle."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from oracle.adapters.command import command
+from oracle.adapters.isolated import isolated
+from oracle.adapters.subject import NoSubject, Subject
+from oracle.bounds.rounding import FORMATS
+from oracle.conformance import power
+from oracle.conformance.catalogue import CHECKS, named
+from oracle.conformance.html import page
+from oracle.conformance.judge import Judgement, judge
+from oracle.conformance.outcome import RIGHT, UNDECIDED, WRONG
+from oracle.conformance.plots import NoPlots, require_matplotlib
+from oracle.conformance.readings import lines
+from oracle.conformance.replay import save_failures
+from oracle.conformance.table import as_data, head, line, summary
+from oracle.golden.vectors import write
+
+EXIT = {RIGHT: 0, WRONG: 1, UNDECIDED: 3}
+USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 0 for right, 1 wrong, 3 undecided, 2 misuse."""
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except (NoSubject, NoPlots) as error:
+        print(f"oracle: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("oracle: interrupted", file=sys.stderr)
+        return 130
+
+
+def _judge(given: argparse.Namespace) -> int:
+    checks = named(*given.only) if given.only else CHECKS
+    if not checks:
+        known = ", ".join(check.name for check in CHECKS)
+        raise NoSubject(f"no check fits --only {' '.join(given.only)}; they are {known}")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise NoSubject("no GPU is to be had here, so nothing was checked; leave out --device cuda")
+    if given.html:
+        require_matplotlib()
+    with _subject(given) as subject:
+        if not given.quiet:
+            _show(head())
+        found = judge(
+            subject,
+            checks,
+            count=given.examples,
+            told=lambda outcome: None if given.quiet else _show(line(outcome)),
+        )
+        read = lines(subject, found.divergence) if found.divergence else []
+    _write(given, found, read)
+    text = summary(found, read)
+    print(text if given.quiet else f"\n{text}")
+    return EXIT.get(found.verdict, USAGE)
+
+
+def _show(text: str) -> None:
+    if text:
+        print(text, flush=True)
+
+
+def _subject(given: argparse.Namespace) -> AbstractContextManager[Subject]:
+    if bool(given.subject) == bool(given.command):
+        raise NoSubject('name one subject: module:attribute, or --command "program arguments"')
+    if given.command:
+        return command(given.command, seconds=given.seconds)
+    options = {"dtype": given.dtype, "device": given.device}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return isolated(given.subject, seconds=given.seconds, **chosen)
+
+
+def _write(given: argparse.Namespace, found: Judgement, read: Sequence[str]) -> None:
+    if given.save:
+        save_failures(found, Path(given.save))
+    if given.json:
+        text = json.dumps(as_data(found), indent=2, ensure_ascii=False) + "\n"
+        Path(given.json).write_text(text, encoding="utf-8")
+    if given.html:
+        Path(given.html).write_text(page(found, lines=read), encoding="utf-8")
+
+
+def _power(given: argparse.Namespace) -> int:
+    cells = power.kills(given.dtype)
+    print("\n".join(power.matrix(cells)))
+    left, total = power.survivors(cells), len({cell.mutant for cell in cells})
+    print(f"\n{given.dtype}: {total - len(left)} of {total} mutants are seen")
+    for mutant, error in left.items():
+        print(f"  {mutant} is not: its largest error is {error:.2g} of what rounding may do")
+    honest = power.alarms(given.dtype)
+    false = [cell for cell in honest if cell.mismatches]
+    tried = sum(cell.examples for cell in honest)
+    worst = max(cell.error for cell in honest)
+    print(
+        f"{len({cell.mutant for cell in honest})} honest implementations, {tried} examples in all: "
+        f"{sum(cell.mismatches for cell in false)} false alarms; "
+        f"the largest error is {worst:.2g} of what rounding may do"
+    )
+    for cell in false:
+        print(f"  {cell.mutant} in {cell.check}: {cell.says}")
+    return 1 if false or (left and given.dtype in ("float32", "float64")) else 0
+
+
+def _vectors(given: argparse.Namespace) -> int:
+    write(Path(given.folder))
+    print(f"wrote the golden vectors to {given.folder}; its README.md says how to read them")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m oracle", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    judging = commands.add_parser("judge", help="is this GPT-2 right?", description=JUDGE)
+    judging.add_argument("subject", nargs="?", help="as in mypackage.adapter:subject")
+    judging.add_argument("--command", metavar="LINE", help="a program that answers JSON lines")
+    judging.add_argument("--only", nargs="+", metavar="PATTERN", help='checks, as in "model/*"')
+    judging.add_argument("--examples", type=_count, metavar="N", help="how many for each check")
+    judging.add_argument("--seconds", type=float, default=20.0, help="limit of a call (20)")
+    judging.add_argument("--dtype", choices=FORMATS, help="handed to a subject that is a function")
+    judging.add_argument("--device", help="handed to a subject that is a function: cpu, cuda")
+    judging.add_argument("--json", metavar="FILE", help="write all of it as JSON")
+    judging.add_argument("--html", metavar="FILE", help="write a report, one page for a browser")
+    judging.add_argument("--save", metavar="FOLDER", help="write what fails, and how to replay it")
+    judging.add_argument("--quiet", action="store_true", help="print the summary alone")
+    judging.set_defaults(run=_judge)
+    seeing = commands.add_parser("power", help="which bugs the checks see", description=POWER)
+    seeing.add_argument("--dtype", choices=FORMATS, default="float32")
+    seeing.set_defaults(run=_power)
+    writing = commands.add_parser("vectors", help="write golden vectors", description=VECTORS)
+    writing.add_argument("folder", help="where to; it is made if it is not there")
+    writing.set_defaults(run=_vectors)
+    return parser
+
+
+JUDGE = """Judge a GPT-2, or the parts of one. What it does not offer is not judged. Exit code:
+0 right, 1 wrong, 3 undecided (too many ties), 2 no subject. oracle/adapters/subject.py says what a
+Python subject offers, oracle/adapters/PROTOCOL.md what a program in any language answers."""
+POWER = """Put every check before every known bug, in the PyTorch path, and before honest other
+implementations. Exit code 1 where a bug is not seen in float32 or float64, or where a check gives a
+false alarm."""
+VECTORS = """Write small complete cases: configuration, weights, tokens, every activation, the
+tokens of every decoder, as safetensors and JSON."""
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of examples; give 1 or more")
+    return int(text)
