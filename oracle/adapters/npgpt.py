@@ -1,5 +1,6 @@
 """npgpt as a subject: the only file of the oracle that imports it."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,12 @@ import numpy as np
 from npgpt.config import Config
 from npgpt.decoding import generate as decoding
 from npgpt.decoding.limits import row_limits
+from npgpt.decoding.problem import uniform_shape
 from npgpt.decoding.processors.pipeline import pipeline, stages
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import Step
+from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters, from_arrays
 from npgpt.model.score import log_probabilities
@@ -25,9 +28,13 @@ from npgpt.ops.softmax import log_softmax, softmax
 from npgpt.tokenizer.encoding import Tokenizer
 from oracle.adapters.subject import Subject
 from oracle.bounds.rounding import Array
-from oracle.strategies.decoding_problems import DECODERS, REQUIRED, settings_of
+from oracle.strategies.decoding_problems import DECODERS, REQUIRED, SAMPLING, room_of, settings_of
 
 SETTINGS = tuple(dict.fromkeys(s for d in DECODERS for s in [*settings_of(d), *REQUIRED[d]]))
+# More than any minimum of new tokens, which it refuses where there is no room for it.
+ROOM = 16
+# The seeds of one draw after another, so that a whole run can be repeated.
+_SEEDS = itertools.count(20260401)
 OPS: dict[str, Callable[..., Array]] = {
     "embedding": embedding,
     "linear": linear,
@@ -81,8 +88,12 @@ def tokenizer(vocabulary: dict[str, int], merges: Sequence[Sequence[str]]) -> To
 
 
 def process(settings: dict[str, Any], tokens: Array, prompt_length: int, logits: Array) -> Array:
-    """What npgpt's processors make of logits; of sampling's too, where do_sample is set."""
-    known = Settings(**settings)
+    """What npgpt's processors make of logits; where no length is set, the next token is not last.
+
+    What acts on what is drawn alone it refuses without do_sample.
+    """
+    given = {"max_length": tokens.shape[1] + ROOM, **settings}
+    known = Settings(**given, do_sample=bool(set(SAMPLING) & set(settings)))
     prompts = tuple(tuple(map(int, row[:prompt_length])) for row in tokens)
     limits = row_limits(prompts, known, context_length=None)
     rows = [
@@ -143,6 +154,10 @@ def generate(
     return [list(row) for row in found.sequences]
 
 
-def draw(next_logits: Any, prompts: Any, settings: dict[str, Any]) -> list[list[int]]:
-    """The same with uniforms that nobody gave."""
-    return generate(next_logits, prompts, settings, None)
+def draw(
+    next_logits: Any, prompts: Sequence[Sequence[int]], settings: dict[str, Any]
+) -> list[list[int]]:
+    """The same with the uniforms that npgpt makes of a seed, another one in each call."""
+    room = max(room_of(prompt, settings) for prompt in prompts)
+    shape = uniform_shape(Settings(**settings), len(prompts), room)
+    return generate(next_logits, prompts, settings, seed_uniforms(next(_SEEDS), *shape))

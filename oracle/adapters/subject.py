@@ -38,7 +38,7 @@ class Subject:
     process(settings, tokens, prompt_length, logits): the scores after what `settings` (Hugging
         Face's names; one setting, and what it depends on) does to logits float64 (rows, vocab),
         -inf where a token is ruled out. tokens int64 (rows, length), the first prompt_length of
-        which are the prompt.
+        which are the prompt. Held to float32 where dtype is narrower, as are the decoders.
     generate(next_logits, prompts, settings, uniforms): rows of ids, the prompt included, one for
         each prompt, or num_return_sequences of each side by side. next_logits(rows) takes lists of
         ids, any lengths, and gives float64 (rows, vocab). uniforms: (rows, steps), in beam sampling

@@ -202,20 +202,35 @@ def _rescored(problem: DecodingProblem, prompt: int, row: tuple[int, ...]) -> tu
     """
     settings = problem.settings
     state = start_rows(problem.prompts, settings, negative_prompts=problem.negative_prompts)[prompt]
-    total, language_model = 0.0, _language_model(problem.toy)
-    plain = {name: value for name, value in settings.items() if name not in SAMPLING}
-    plain |= {name: settings[name] for name in ("temperature",) if name in settings}
+    total = 0.0
     for place in range(len(state.tokens), len(row)):
         if ending(state, settings, text_of):
             return total, f"; it was over at place {place}"
-        _, scores = next_scores(language_model, [state], settings, beams=True)
-        scores, _ = process(plain, [state], scores, sampling=problem.uniforms is not None)
-        total += scores[0, row[place]].item()
+        total += _processed(problem, state)[row[place]].item()
         if total == -np.inf:
             return total, f"; token {row[place]} at place {place} is ruled out"
         state = state.then(row[place])
+    if not ending(state, settings, text_of) and _goes_on(problem, state):
+        return total, "; it stops too early"
     length, penalty = max(len(state.generated), 1), settings.get("length_penalty", 1.0)
     return total / float(length) ** penalty, ""
+
+
+def _processed(problem: DecodingProblem, state: Row) -> Array:
+    """The scores (vocab,) of what may follow a beam, before any filter."""
+    settings, sampling = problem.settings, problem.uniforms is not None
+    plain = {k: v for k, v in settings.items() if k not in SAMPLING or k == "temperature"}
+    _, scores = next_scores(_language_model(problem.toy), [state], settings, beams=True)
+    return process(plain, [state], scores, sampling=sampling)[0][0].numpy()
+
+
+def _goes_on(problem: DecodingProblem, state: Row) -> bool:
+    """Whether some token may follow; under constraints, one that does not end the text."""
+    free = "force_words_ids" not in problem.settings
+    return any(
+        free or ending(state.then(int(token)), problem.settings, text_of) in (None, "length")
+        for token in np.flatnonzero(_processed(problem, state) > -np.inf)
+    )
 
 
 def settled(dtype: str, problem: DecodingProblem) -> bool:

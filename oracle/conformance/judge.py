@@ -19,7 +19,7 @@ from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Out
 from oracle.mutants.catalogue import MUTANTS
 
 # Checks whose examples are whole models asked through `logits`.
-LOGITS = ("model/logits", "model/flags", "model/weights", "model/padding", "model/layers")
+LOGITS = tuple(f"model/{w}" for w in ("logits", "flags", "weights", "scores", "padding", "layers"))
 
 
 @dataclass(frozen=True)

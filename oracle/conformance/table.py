@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from oracle.conformance.check import MATCH, MISMATCH, TIE
+from oracle.conformance.diagnosis import HOPELESS
 from oracle.conformance.judge import Judgement
 from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome
 
 SUSPECTS_SHOWN = 3
-NEAR = 1e3  # a suspect farther than this is not worth a line
 
 
 def head() -> str:
@@ -87,7 +87,7 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
                 "reproduces": s.reproduces,
             }
             for s in judgement.suspects
-            if s.distance < NEAR
+            if s.distance < HOPELESS
         ],
         "about": judgement.about,
     }

@@ -22,11 +22,12 @@ def variant(
     product: Callable[[Tensor, Tensor, float], Tensor] = lambda q, k, scale: q @ k.mT * scale,
     masked: Callable[[Tensor, Tensor], Tensor] = _masked,
     normalise: Callable[[Tensor, Tensor], Tensor] = lambda scores, mask: softmax(scores),
+    mixed: Callable[[Tensor, Tensor], Tensor] = lambda pattern, value: pattern @ value,
 ) -> Callable[..., Tensor]:
     """An `oracle.ops.attention.attention` with a step of its own, and the same taps.
 
     product(query, key, scale) gives the scores; masked(scores, mask) rules out what may not be
-    looked at; normalise(scores, mask) gives the pattern.
+    looked at; normalise(scores, mask) gives the pattern, mixed(pattern, value) what is seen.
     """
 
     def attention(
@@ -45,7 +46,7 @@ def variant(
         scores = product(query.to(wide), key.to(wide), scale)
         scores = tap("scores", layer, masked(scores, mask))
         pattern = tap("pattern", layer, normalise(scores, mask).to(value.dtype))
-        return tap("head_out", layer, pattern @ value)
+        return tap("head_out", layer, mixed(pattern, value))
 
     return attention
 

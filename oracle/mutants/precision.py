@@ -49,7 +49,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "tensorflow/tensorflow#127577",
         dtypes=WIDE,
         linear=_linear_in(_tf32),
-        attention=variant(product=lambda q, k, scale: _tf32(q) @ _tf32(k).mT * scale),
+        attention=variant(
+            product=lambda q, k, scale: _tf32(q) @ _tf32(k).mT * scale,
+            mixed=lambda pattern, value: _tf32(pattern) @ _tf32(value),
+        ),
     ),
     model_bug(
         "fp16-score-overflow",

@@ -7,6 +7,7 @@ under which they matter. Hypothesis draws sizes and a seed, and all else comes f
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 
 from oracle.strategies.arrays import MAX_SEED
 from oracle.strategies.decoding_problems import (
-    DECODERS,
     END,
     DecodingProblem,
     build_problem,
@@ -22,7 +22,6 @@ from oracle.strategies.decoding_problems import (
 )
 from oracle.strategies.toy_language_models import LETTERS, ToyLanguageModel, build_toy
 
-BEAMS = tuple(decoder for decoder in DECODERS if "beam" in decoder)
 # Two texts of near-tied tokens are at least 2^-bits apart in log-probability: in these claimed
 # dtypes several hundred units of rounding, which is more than any decision is allowed to be off.
 NEAR_TIE_BITS = {"float32": 12, "float64": 41}
@@ -83,7 +82,7 @@ def _lingering(rng: Random, vocab: int, ends: Sequence[int], bits: int) -> ToyLa
     """
     chain = rng.sample([token for token in range(vocab) if token not in ends], vocab - len(ends))
     weights = [[rng.randint(1, 30) for _ in range(vocab)] for _ in range(vocab)]
-    for token, after in zip(chain, chain[1:], strict=False):
+    for token, after in pairwise(chain):
         weights[token][after] = rng.randint(700, 1500)
         for end in ends:
             weights[token][end] = rng.randint(50, 200)
@@ -174,7 +173,8 @@ def _drawn_ends(rng: Random, vocab: int) -> dict[str, Any]:
 def _phrases(rng: Random, vocab: int) -> dict[str, Any]:
     """After 1, 1, 1 the phrase 1, 1, 2 is two tokens in yet."""
     twice, once, other = rng.sample(range(vocab), 3)
-    phrases = rng.choice([[[twice, twice, once]], [[twice, once], [other]], [[once, other, twice]]])
+    again = [[twice, twice, once]]
+    phrases = rng.choice([again, again, [[twice, once], [other]], [[once, other, twice]]])
     return {"num_beams": rng.choice([2, 3]), "force_words_ids": phrases, "num_return_sequences": 1}
 
 
@@ -194,6 +194,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
         ("guidance_scale",),
         lambda rng, vocab: {"guidance_scale": rng.choice([1.5, 3.0, 0.5])},
         _flat,
+        lengths=(2, 2),
     ),
     "near ties": Difficulty(
         ("greedy", "beam search"), (), lambda rng, vocab: {}, _near_ties, room=(1, 2)
@@ -217,6 +218,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
         (END, "early_stopping", "length_penalty", "num_return_sequences"),
         _never,
         _lingering,
+        lengths=(1, 1, 1),
         room=(9, 12),
     ),
     "several ends": Difficulty(
@@ -224,6 +226,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
         (END, "early_stopping", "length_penalty", "num_return_sequences"),
         _many_ends,
         _ending,
+        lengths=(1, 1),
     ),
     "padding": Difficulty(
         ("beam search",),
@@ -240,7 +243,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
         lengths=(1, 2, 3),
     ),
     "phrases": Difficulty(
-        ("constrained beam search",), ("num_return_sequences",), _phrases, _flat, room=(4, 6)
+        ("constrained beam search",), ("num_return_sequences",), _phrases, _flat, (1, 1), (4, 6)
     ),
     "shared draws": Difficulty(
         ("sampling",), ("num_return_sequences", END), _shared_draws, _flat, lengths=(1, 2)
@@ -253,9 +256,11 @@ DIFFICULTIES: dict[str, Difficulty] = {
         _flat,
         room=(2, 4),
     ),
-    "warps": Difficulty(("beam sampling",), ("temperature", "top_k"), _warps, _flat, room=(3, 4)),
+    "warps": Difficulty(
+        ("beam sampling",), ("temperature", "top_k"), _warps, _flat, (1, 1), (3, 4)
+    ),
     "groups": Difficulty(
-        ("diverse beam search",), ("num_return_sequences",), _groups, _flat, room=(2, 4)
+        ("diverse beam search",), ("num_return_sequences",), _groups, _flat, (1, 1), (2, 4)
     ),
     "guesses": Difficulty(
         ("speculative decoding",),

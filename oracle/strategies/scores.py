@@ -78,7 +78,7 @@ def _large(rng: np.random.Generator, vocab: int) -> Array:
 def _dyadic(rng: np.random.Generator, vocab: int) -> Array:
     scores = np.full(vocab, -np.inf)
     possible = rng.choice([size for size in (1, 2, 4) if size <= vocab])
-    scores[rng.choice(vocab, possible, replace=False)] = rng.integers(-4, 5)
+    scores[rng.choice(vocab, possible, replace=False)] = 0
     return scores
 
 
@@ -87,7 +87,7 @@ KINDS: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "equal": _equal,
     "ordinary": _ordinary,  # few near-ties
     "ties": _ties,  # five values
-    "dyadic": _dyadic,  # one, two or four that are equally likely, all others ruled out
+    "dyadic": _dyadic,  # one, two or four of score 0, all others ruled out
     "ruled_out": _ruled_out,  # half of them, or all
     "peaked": _peaked,  # one has nearly everything
     "large": _large,  # up to 1e4 either way
@@ -102,7 +102,7 @@ def build_logits(
     """float64 (rows, vocab), a row for each kind; every number is exact in the dtype.
 
     >>> build_logits(["dyadic", "ties"], 0, 3).tolist()
-    [[1.0, 1.0, -inf], [0.0, 1.0, 1.0]]
+    [[-inf, 0.0, 0.0], [0.0, 1.0, 1.0]]
     """
     rows = []
     for row, kind in enumerate(kinds):
@@ -122,6 +122,7 @@ def score_problems(
     *,
     least: int = 1,
     most: int = 1,
+    kinds: Sequence[str] = tuple(KINDS),
     dtype: npt.DTypeLike = np.float32,
 ) -> ScoreProblem:
     """A problem with `least` to `most` of the settings named, and what these depend on.
@@ -134,17 +135,19 @@ def score_problems(
         if most > 1
         else st.sampled_from(names).map(lambda name: [name])
     )
-    rows = draw(st.lists(st.sampled_from(tuple(KINDS)), min_size=1, max_size=3))
+    rows = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))
     # Often none generated: what acts at the first token, and what does not, must be seen.
     prompt = draw(st.one_of(st.just(length), st.integers(1, length)))
     seed = draw(st.integers(0, MAX_SEED))
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, rng.integers(1, vocab + 1), (len(rows), length))
-    settings = _settings(chosen, seed, vocab, length)
+    settings = _settings(chosen, seed, vocab, length, prompt)
     return ScoreProblem(settings, tokens, prompt, build_logits(rows, seed, vocab, dtype=dtype))
 
 
-def _settings(names: Sequence[str], seed: int, vocab: int, length: int) -> dict[str, Any]:
+def _settings(
+    names: Sequence[str], seed: int, vocab: int, length: int, prompt: int
+) -> dict[str, Any]:
     made = ANY_DECODER | SAMPLING
     found = {name: made[name](Random(f"{seed} {name}"), vocab) for name in names}
     needed = {DEPENDS[name] for name in names if name in DEPENDS}
@@ -154,4 +157,8 @@ def _settings(names: Sequence[str], seed: int, vocab: int, length: int) -> dict[
         found["max_length"] = length + Random(f"{seed} max_length").choice([1, 1, 2, 3])
     if "min_length" in found:
         found["min_length"] = max(1, length + Random(f"{seed} min").choice([-1, 0, 1, 2]))
+    # No minimum may be out of reach: who says so at once is right.
+    for name, taken in (("min_length", 0), ("min_new_tokens", prompt)):
+        if name in found and "max_length" in found:
+            found[name] = min(found[name], found["max_length"] - taken)
     return found

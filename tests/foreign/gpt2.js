@@ -143,7 +143,7 @@ function logitsOfRow(config, tensors, ids, real) {
   let count = 0;
   let xs = ids.map((id, place) => {
     if (!(id >= 0 && id < config.vocab_size)) throw new Error(`id ${id} is not in the vocabulary`);
-    let position = bug("pad-takes-position") ? Math.min(place, config.n_positions - 1) : count;
+    let position = bug("pad-takes-position") ? place : count;
     if (real[place]) count++;
     else if (!bug("pad-takes-position")) position = 0;
     if (bug("context-wraps")) position %= config.n_positions;

@@ -23,7 +23,7 @@ ORACLE = Subject(
     decoders=DECODERS,
     settings=SETTINGS,
 )
-EXAMPLES = 300
+EXAMPLES = 100
 # What the bugs answer with, and worse: each is to give a MISMATCH that says what it is.
 GARBAGE = [
     None,
@@ -80,10 +80,10 @@ def verdicts(check, subject, dtype, count=EXAMPLES):
     ]
 
 
-def kills(check, mutant, dtype, count=EXAMPLES):
+def kills(check, mutant, dtype="float32"):
     """Whether a check finds the mutant wrong; a crash is found wrong by whoever runs the check."""
     subject = replace(ORACLE, **{check.needs: mutant.wraps(getattr(ORACLE, check.needs))})
-    for example in examples_of(check, count):
+    for example in examples_of(check, check.count):
         try:
             answer = check.answer(subject, example)
         except Exception:

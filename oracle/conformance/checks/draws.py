@@ -225,6 +225,6 @@ CHECKS: tuple[Check, ...] = (
         answer,
         judge,
         distance,
-        count=50,
+        count=20,
     ),
 )

@@ -18,7 +18,7 @@ from oracle.strategies.weights import KINDS
 
 Judge = Callable[[str, Any, Any], Finding]
 
-EXTREME = tuple(kind for kind in KINDS if kind not in PLAIN)
+EXTREME = tuple(kind for kind in KINDS if kind not in (*PLAIN, "huge_scores"))
 
 
 def _judge_flags(dtype: str, example: ModelExample, answer: Any) -> Finding:
@@ -52,7 +52,16 @@ CHECKS = (
         judge=_judge_flags,
         kinds=("trained",),
     ),
-    _check("weights", "weights that are hard on arithmetic", 150, kinds=EXTREME, **RELEASED),
+    _check("weights", "weights that are hard on arithmetic", kinds=EXTREME, **RELEASED),
+    _check(
+        "scores",
+        "attention scores from ten to a hundred thousand",
+        60,
+        kinds=("huge_scores",),
+        layers=(1, 2, 3),
+        positions=range(3, 11),
+        **RELEASED,
+    ),
     _check(
         "padding",
         "rows padded left, right, between",

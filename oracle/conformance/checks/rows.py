@@ -4,6 +4,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from oracle.adapters.guard import Misbehaviour
+
 Rows: TypeAlias = list[tuple[int, ...]]
 
 
@@ -26,6 +28,8 @@ def read_rows(answer: Any, prompts: Sequence[Sequence[int]], vocab: int) -> Rows
     >>> read_rows([[0, 1]], [[0]], 2), read_rows([[0, 2]], [[0]], 2)
     ([(0, 1)], 'row 0 has the id 2 at place 1, outside the vocabulary of 2')
     """
+    if isinstance(answer, Misbehaviour):
+        return answer.says
     try:
         rows = [tuple(row) for row in answer]
     except Exception:

@@ -8,7 +8,14 @@ from simplest import simplest
 from oracle.conformance.explore import collect
 from oracle.decoding.pipeline import PROCESSORS
 from oracle.strategies.decoding_problems import SAMPLING
-from oracle.strategies.scores import DEPENDS, KINDS, PROCESSED, build_logits, score_problems
+from oracle.strategies.scores import (
+    DEPENDS,
+    KINDS,
+    NEAR,
+    PROCESSED,
+    build_logits,
+    score_problems,
+)
 
 
 def test_every_processor_of_scores_alone_is_there():
@@ -58,7 +65,10 @@ def test_kinds_are_what_they_say(kind):
         "ruled_out": (rows == -math.inf).any() and len({len(row) for row in possible}) > 3,
         "peaked": all(np.exp(row - row.max()).sum() < 2 for row in possible[:5]),
         "large": np.abs(rows).max() > 9e3,
-        "near_ties": all(0 <= np.ptp(row) < 1e-5 for row in possible) and max(distinct) > 1,
+        "flat": all(np.exp(row - row.max()).sum() > 1.2 for row in possible),
+        "near_ties": all(
+            0 < np.ptp(row) < 6 * NEAR * 2.0**-23 * np.abs(row).max() for row in possible
+        ),
     }
     assert holds[kind]
 

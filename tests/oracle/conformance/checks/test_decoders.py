@@ -3,11 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from decoding_subject import GARBAGE, ORACLE, examples_of, rounded, verdicts
+from decoding_subject import EXAMPLES, GARBAGE, ORACLE, examples_of, rounded, verdicts
 
 from oracle.conformance.check import MATCH, MISMATCH, TIE
+from oracle.conformance.checks.decoders import CHECKS
+from oracle.conformance.decoder_verdicts import judge, reference, settled
 from oracle.conformance.explore import collect
-from oracle.conformance.checks.decoders import CHECKS, judge, reference
 from oracle.strategies.decoding_problems import DECODERS, REQUIRED, DecodingProblem
 from oracle.strategies.toy_language_models import ToyLanguageModel
 
@@ -30,7 +31,26 @@ def test_rounded_logits_are_never_wrong_where_float32_is_claimed(check):
     subject = replace(ORACLE, generate=rounded)
     count = Counter(finding.verdict for finding in verdicts(check, subject, "float32"))
     assert not count[MISMATCH]
-    assert count[TIE] <= 0.05 * count.total(), count
+    assert not count[TIE]
+
+
+@pytest.mark.parametrize("decoder", ["greedy", "beam search"])
+def test_rounded_logits_are_wrong_where_float64_is_claimed(decoder):
+    check = CHECKS[DECODERS.index(decoder)]
+    subject = replace(ORACLE, dtype="float64", generate=rounded)
+    found = [
+        check.judge("float64", example, check.answer(subject, example)).verdict
+        for example in collect(check.examples(subject), EXAMPLES)
+    ]
+    assert Counter(found)[MISMATCH] >= 3
+
+
+def test_less_than_float32_is_judged_as_float32():
+    near = ToyLanguageModel(((1000, 1001),), (0, 0), ((1,), (0,)))
+    given = problem(near, {"max_new_tokens": 1})
+    for dtype in ("float32", "bfloat16", "float16"):
+        assert settled(dtype, given)
+        assert judge(dtype, given, [[0, 0]]).verdict == MISMATCH
 
 
 @every_check

@@ -8,7 +8,6 @@ from decoding_subject import GARBAGE, ORACLE, examples_of, verdicts
 from scipy import stats
 
 from oracle.conformance.check import MATCH, MISMATCH
-from oracle.conformance.explore import collect
 from oracle.conformance.checks import draws
 from oracle.conformance.checks.draws import (
     CATEGORIES,
@@ -22,6 +21,7 @@ from oracle.conformance.checks.draws import (
     judge,
     power,
 )
+from oracle.conformance.explore import collect
 from oracle.strategies.toy_language_models import build_toy
 
 (CHECK,) = CHECKS
