@@ -14,6 +14,7 @@ from oracle.mutants.mutant import Mutant
 # Of each check: so many examples that fail, and so many that do not, must be reproduced.
 FAILING, PASSING = 4, 2
 UNSTEADY = "model/repeatable"  # the check that finds what is drawn at random
+STEADY = 3  # on so many examples a mutant must say the same twice
 HOPELESS = 10.0  # beyond this distance a mutant is not tried further
 
 
@@ -85,20 +86,26 @@ def _distance(mutant: Mutant, evidence: Sequence[tuple[Check, Seen]], dtype: str
     """How far the subject is from the mutant: in float64, or in dtype where that is nearer.
 
     A bug that overflows does so in the arithmetic that is really used, which may be wider than what
-    is claimed.
+    is claimed. Of a subject that does not say the same twice, only that is asked: whether the
+    mutant does.
     """
     with mutant.applied():
-        if not _steady(*evidence[0]):
+        steady = all(_steady(check, seen) for check, seen in evidence[:STEADY])
+        if evidence[0][0].name == UNSTEADY:
+            return math.inf if steady else 0.0
+        if not steady:
             return math.inf
-        return min(_apart(evidence, dtype, kind) for kind in dict.fromkeys(("float64", dtype)))
+        wide = _apart(evidence, dtype, "float64")
+        # Infinite: one of the two has overflowed, and the other not.
+        return wide if math.isfinite(wide) else min(wide, _apart(evidence, dtype, dtype))
 
 
 def _steady(check: Check, seen: Seen) -> bool:
-    """Whether the oracle, as it is now, says the same twice; else it has no numbers to be near to."""
-    if check.name == UNSTEADY:
-        return True
+    """Whether the oracle, as it is now, says the same twice: else it has no numbers."""
     reference = pytorch.subject(dtype="float64")
     once, again = (ask(check, reference, seen.example) for _ in range(2))
+    if isinstance(once, list):  # of the check that asks twice itself: before and after another
+        once, _, again = once
     if isinstance(once, np.ndarray) and isinstance(again, np.ndarray):
         return np.array_equal(once, again, equal_nan=once.dtype.kind == "f")
     return True

@@ -66,11 +66,11 @@ def run(
 
     shrink: look for a smaller example where one fails.
     """
-    examples = None if subject.function(check.needs) is None else check.examples(subject)
-    if examples is None:
+    strategy = None if subject.function(check.needs) is None else check.examples(subject)
+    if strategy is None:
         return Outcome(check, NOT_OFFERED)
     count, seen = count or check.count, []
-    for example in collect(examples, count):
+    for example in _examples(check, subject, count):
         seen.append(look(check, subject, example))
         deaths = sum(_dead(one) for one in seen)
         if deaths >= MOST_DEATHS or _hung(seen[-1]):
@@ -78,10 +78,22 @@ def run(
     verdict = _verdict(Counter(one.finding.verdict for one in seen))
     worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
     if worst and shrink and not _dead(worst):
-        found = smallest(examples, count, lambda e: _fails(check, subject, e))
+        found = smallest(strategy, count, lambda e: _fails(check, subject, e))
         again = None if found is None else look(check, subject, found)
         worst = again if again and again.finding.verdict == MISMATCH else worst
     return Outcome(check, verdict, tuple(seen), worst)
+
+
+def _examples(check: Check, subject: Subject, count: int) -> list[Any]:
+    """The examples that subjects offering the same have in common, with what is known of them."""
+    offers = subject.dtype, tuple(subject.decoders), tuple(subject.settings)
+    key = check.name, *offers, count
+    if key not in _COLLECTED:
+        _COLLECTED[key] = collect(check.examples(subject), count)
+    return _COLLECTED[key]
+
+
+_COLLECTED: dict[tuple[Any, ...], list[Any]] = {}
 
 
 def look(check: Check, subject: Subject, example: Any) -> Seen:

@@ -50,6 +50,9 @@ def _judge(given: argparse.Namespace) -> int:
         raise NoSubject("no GPU is to be had here, so nothing was checked; leave out --device cuda")
     if given.html:
         require_matplotlib()
+    for path in filter(None, (given.json, given.html)):
+        if not Path(path).absolute().parent.is_dir():
+            raise NoSubject(f"{path} cannot be written: its folder is not there; make it first")
     with _subject(given) as subject:
         if not given.quiet:
             _show(head())

@@ -101,11 +101,11 @@ function normalise(x, gain, bias, eps) {
   return x.map((v, i) => ((v - mean) / deviation) * gain[i] + bias[i]);
 }
 function softmax(scores) {
-  const top = bug("softmax-no-max") ? 0 : Math.max(...scores);
+  const top = Math.max(...scores);
   if (top === -Infinity && !bug("all-masked-row")) return scores.map(() => 0);
-  const e = scores.map((s) => Math.exp(s - top));
+  const e = scores.map((s) => Math.exp(bug("softmax-no-max") ? s : s - top));
   const total = e.reduce((s, v) => s + v, 0);
-  return e.map((v) => (total === 0 ? 0 : v / total));
+  return e.map((v) => v / total);
 }
 
 // ---- the model ---------------------------------------------------------------------------

@@ -98,13 +98,12 @@ class Net:
 
     def spread(self, scores):
         top = scores.max(-1, keepdims=True)
-        if self.bug == "softmax-no-max":
-            top = np.zeros_like(top)
-        elif self.bug != "all-masked-row":
-            top = np.where(np.isneginf(top), F(0), top)
-        mass = np.exp(scores - top)
+        blind = np.isneginf(top)
+        if self.bug != "all-masked-row":
+            top = np.where(blind, F(0), top)
+        mass = np.exp(scores if self.bug == "softmax-no-max" else scores - top)
         total = mass.sum(-1, keepdims=True)
-        return mass / np.where(total == 0, F(1), total)
+        return mass / np.where(blind, F(1), total)
 
     # -- the whole ------------------------------------------------------------------------
 

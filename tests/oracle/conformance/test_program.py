@@ -1,0 +1,116 @@
+"""`python -m oracle`, as a user runs it, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+CLEAN = """
+from oracle.adapters import pytorch
+def subject(*, dtype="float32", device="cpu"):
+    clean = pytorch.subject(dtype=dtype, device=device)
+    return {"name": "theirs", "dtype": dtype, "logits": clean.logits}
+"""
+WRONG = """
+from oracle.adapters import pytorch
+clean = pytorch.subject()
+name = "theirs"
+def logits(config, weights, tokens, mask):
+    weights = {n: a * 1.01 if n.endswith("mlp.c_fc.bias") else a for n, a in weights.items()}
+    return clean.logits(config, weights, tokens, mask)
+"""
+
+
+@pytest.fixture
+def oracle(tmp_path, monkeypatch):
+    (tmp_path / "clean.py").write_text(CLEAN)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "oracle", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def test_a_right_subject(oracle):
+    done = oracle("judge", "clean:subject", "--only", "model/*", "--examples", "5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "theirs, float32: RIGHT" in done.stdout
+    assert "7 checks right" not in done.stdout  # there are eight
+    assert "8 checks right" in done.stdout
+    assert "no GPU here: nothing was checked on CUDA" in done.stdout
+
+
+def test_a_wrong_subject_with_all_its_reports(oracle, tmp_path):
+    reports = ["--json", "o.json", "--html", "o.html", "--save", "failing"]
+    only = ["--only", "model/logits", "model/flags", "cache/*", "--examples", "12"]
+    done = oracle("judge", "wrong", *only, *reports)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "theirs, float32: WRONG" in done.stdout
+    assert "first goes wrong at: activation function, or MLP output projection" in done.stdout
+    assert "none of the" in done.stdout
+    assert "not offered: step" in done.stdout
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert found["verdict"] == "wrong"
+    assert [check["verdict"] for check in found["checks"]][:2] == ["wrong", "wrong"]
+    assert (tmp_path / "o.html").read_text().startswith("<!DOCTYPE html>")
+    saved = {path.name for path in (tmp_path / "failing").iterdir()}
+    assert {"model-logits.py", "model-logits.safetensors"} <= saved
+
+
+def test_dtype_is_handed_on(oracle):
+    arguments = ["--only", "ops/*", "model/logits", "--examples", "3", "--dtype", "bfloat16"]
+    done = oracle("judge", "clean:subject", *arguments, "--quiet")
+    assert done.returncode == 0
+    assert done.stdout.startswith("theirs, bfloat16: RIGHT")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["judge"], "name one subject: module:attribute, or --command"),
+        (["judge", "clean", "--command", "x"], "name one subject"),
+        (["judge", "nowhere:subject"], "nowhere:subject could not be loaded: ModuleNotFoundError"),
+        (["judge", "clean"], "clean offers nothing to judge"),
+        (["judge", "wrong", "--dtype", "float16"], "wrong takes no dtype"),
+        (["judge", "wrong", "--only", "nothing/*"], "no check fits --only nothing/*; they are"),
+        (["judge", "wrong", "--device", "cuda"], "no GPU is to be had here, so nothing was"),
+        (["judge", "--command", "no-such-program-here"], "no-such-program-here"),
+        (["judge", "wrong", "--html", "no/such/folder.html"], "no/such"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(oracle, arguments, says):
+    done = oracle(*arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.startswith("oracle: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("bad", ["0", "-3", "many"])
+def test_a_number_of_examples_is_one(oracle, bad):
+    done = oracle("judge", "wrong", "--examples", bad)
+    assert done.returncode == 2
+    assert f"{bad!r} is not a number of examples; give 1 or more" in done.stderr
+
+
+def test_help_says_what_there_is(oracle):
+    assert all(word in oracle("--help").stdout for word in ("judge", "power", "vectors"))
+    shown = oracle("judge", "--help").stdout
+    assert all(option in shown for option in ("--command", "--only", "--html", "--save", "--json"))
+
+
+def test_vectors_are_written(oracle, tmp_path):
+    done = oracle("vectors", "out/vectors")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out/vectors/index.json").exists()
