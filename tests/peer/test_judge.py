@@ -1,0 +1,23 @@
+"""transformers is judged by the checks that judge npgpt: no mismatch, and ties are counted."""
+
+import pytest
+from referee import transformers  # noqa: F401  skips where it is not installed
+
+from oracle.adapters.guard import guarded
+from oracle.conformance.catalogue import CHECKS
+from oracle.conformance.outcome import NOT_OFFERED, RIGHT, run
+
+OFFERED = 20  # checks at least
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_transformers_is_right(dtype):
+    from oracle.adapters import transformers as adapter
+
+    subject = guarded(adapter.subject(dtype=dtype))
+    outcomes = [run(check, subject, count=40) for check in CHECKS]
+    asked = [outcome for outcome in outcomes if outcome.verdict != NOT_OFFERED]
+    for outcome in asked:
+        print(outcome.check.name, dict(outcome.counts))
+        assert outcome.verdict == RIGHT, (outcome.check.name, outcome.counts, outcome.says)
+    assert len(asked) >= OFFERED
