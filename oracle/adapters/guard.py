@@ -30,6 +30,11 @@ class Misbehaviour(Exception):  # noqa: N818
     def __str__(self) -> str:
         return self.says
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it says that this is more than the subject does: a NotImplementedError."""
+        return self.kind == RAISED and self.says.startswith("NotImplementedError")
+
 
 def guarded(subject: Subject) -> Subject:
     """The subject with each function watched; a function raises Misbehaviour or answers plainly.

@@ -30,7 +30,7 @@ def isolated(path: str, *, seconds: float = SECONDS, **options: Any) -> Iterator
     ...     pass
     Traceback (most recent call last):
     ...
-    oracle.adapters.subject.NoSubject: oracle.ops.softmax:nothing could not be loaded: AttributeError: module 'oracle.ops.softmax' has no attribute 'nothing'; give a module that can be imported here and, after a colon, what to take from it
+    oracle.adapters.subject.NoSubject: oracle.ops.softmax:nothing could not be loaded: AttributeError: module 'oracle.ops.softmax' has no attribute 'nothing'; give a module that can be imported here and, after a colon, what to take from it; a function or a class is called without arguments and has to give the subject
     """  # noqa: E501
     conversation = Conversation(
         path,

@@ -1,11 +1,13 @@
 """What an implementation under judgement offers: a few optional functions over plain arrays.
 
-Nothing is assumed: what a subject does not offer is reported as not offered, and not judged. Each
-function may raise to refuse what it is given.
+Nothing is assumed: what a subject does not offer is reported as not offered, and not judged. Where
+there is no answer (more tokens than positions, a missing tensor) it must raise, whatever it likes.
+Where there is one that it does not give it may raise NotImplementedError, which leaves the check
+undecided; any other exception is wrong there.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import FunctionType
 from typing import Any
@@ -120,11 +122,19 @@ def as_subject(offer: Any, *, name: str) -> Subject:
     for key in FUNCTIONS:
         if key in given and not callable(given[key]):
             raise NoSubject(f"{key} of {name} is {given[key]!r}; expected a function")
-    if given.get("dtype", "float32") not in FORMATS:
+    ops = given.get("ops", {})
+    if not isinstance(ops, Mapping) or not all(map(callable, ops.values())):
+        raise NoSubject(f"ops of {name} is {ops!r}; expected a dict from names to functions")
+    for key in ("decoders", "settings"):
+        if isinstance(given.get(key, ()), str) or not isinstance(given.get(key, ()), Iterable):
+            raise NoSubject(f"{key} of {name} is {given[key]!r}; expected a list of names")
+    given["name"] = "".join(c if c.isprintable() else " " for c in str(given.get("name", name)))
+    given["dtype"] = getattr(given.get("dtype"), "__name__", given.get("dtype", "float32"))
+    if given["dtype"] not in FORMATS:
         raise NoSubject(
             f"dtype of {name} is {given['dtype']!r}; expected one of {', '.join(FORMATS)}"
         )
-    return Subject(**({"name": name} | given))
+    return Subject(**given)
 
 
 def load(path: str, **options: Any) -> Subject:
@@ -145,7 +155,8 @@ def load(path: str, **options: Any) -> Subject:
         says = " ".join(f"{type(error).__name__}: {error}".split())
         raise NoSubject(
             f"{path} could not be loaded: {says}; "
-            "give a module that can be imported here and, after a colon, what to take from it"
+            "give a module that can be imported here and, after a colon, what to take from it; "
+            "a function or a class is called without arguments and has to give the subject"
         ) from error
     if options and not makes:
         raise NoSubject(f"{path} takes no {', '.join(options)}: it is not a function; leave it out")

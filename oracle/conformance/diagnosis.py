@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from oracle.adapters import pytorch
+from oracle.adapters.guard import Misbehaviour
 from oracle.conformance.check import MATCH, MISMATCH, Check
 from oracle.conformance.outcome import Outcome, Seen, ask
 from oracle.mutants.mutant import Mutant
 
 # Of each check: so many examples that fail, and so many that do not, must be reproduced.
-FAILING, PASSING = 4, 2
+FAILING, PASSING = 12, 4
 UNSTEADY = "model/repeatable"  # the check that finds what is drawn at random
 STEADY = 3  # on so many examples a mutant must say the same twice
 HOPELESS = 10.0  # beyond this distance a mutant is not tried further
@@ -41,15 +42,18 @@ def suspects(outcomes: Iterable[Outcome], dtype: str, mutants: Sequence[Mutant])
     A subject that does not give the same twice has no numbers to reproduce, so then the check that
     found it is the only evidence.
     """
-    wrong = [outcome for outcome in outcomes if outcome.worst]
+    wrong = [o for o in outcomes if o.worst and not isinstance(o.worst.answer, Misbehaviour)]
     unsteady = [outcome for outcome in wrong if outcome.check.name == UNSTEADY]
     evidence = _byfamily(unsteady or wrong)
     for seen in evidence.values():
         seen.sort(key=lambda pair: len(repr(pair[1].example)))  # what is small is quick
+    # A cache that goes wrong shows in cached steps, or in a call that remembers the one before.
+    cached = unsteady or any(outcome.check.area == "cache" for outcome in wrong)
     found = [
         Suspect(mutant, _distance(mutant, evidence[family(mutant.area)], dtype))
         for mutant in mutants
         if family(mutant.area) in evidence and dtype in mutant.dtypes
+        if mutant.area != "cache" or cached
     ]
     return sorted(found, key=lambda suspect: suspect.distance)
 

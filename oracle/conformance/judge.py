@@ -14,8 +14,8 @@ from oracle.conformance.catalogue import CHECKS
 from oracle.conformance.check import MISMATCH, Check
 from oracle.conformance.diagnosis import Suspect, suspects
 from oracle.conformance.localise import Divergence, depths, localise
-from oracle.conformance.model_examples import ModelExample
-from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome, run
+from oracle.conformance.model_examples import ModelExample, not_logits
+from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome, Seen, run
 from oracle.mutants.catalogue import MUTANTS
 
 # Checks whose examples are whole models asked through `logits`.
@@ -67,8 +67,8 @@ def judge(
 def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
     """What the outcomes of all checks say together: where it goes wrong, and which bugs fit."""
     wrong = [outcome for outcome in outcomes if outcome.check.name in LOGITS and outcome.worst]
-    failing = [outcome.worst.example for outcome in wrong]
-    failing += [s.example for o in wrong for s in o.seen if s.finding.verdict == MISMATCH]
+    seen = [o.worst for o in wrong] + [s for o in wrong for s in o.seen]
+    failing = [s.example for s in seen if s.finding.verdict == MISMATCH and _answered(s)]
     deepest = max(failing, key=_layers, default=None)
     return Judgement(
         subject,
@@ -78,6 +78,11 @@ def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
         tuple(suspects(outcomes, subject.dtype, MUTANTS)),
         about(),
     )
+
+
+def _answered(seen: Seen) -> bool:
+    """Whether it gave logits at all: where there are none, nothing says where they go wrong."""
+    return not not_logits(seen.example, seen.answer)
 
 
 def _layers(example: ModelExample) -> int:

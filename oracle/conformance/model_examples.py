@@ -23,6 +23,8 @@ from oracle.strategies.weights import Weights, weights
 
 PLAIN = ("ordinary", "trained")
 MOST_GAPS = 3
+# Of each number of an answer; NumPy has no bfloat16, so that comes as float32.
+BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 # The switches as all four released models have them.
 RELEASED: dict[str, Any] = {
     "n_inner": None,
@@ -120,7 +122,12 @@ def judge_logits(dtype: str, example: ModelExample, answer: Any) -> Finding:
     error = excess(answer[real], reference[real], np.broadcast_to(allowed, reference.shape)[real])
     if error <= 1:
         return Finding(MATCH, error)
-    return Finding(MISMATCH, error, _where_worst(answer, reference, allowed, real))
+    says = _where_worst(answer, reference, allowed, real)
+    if answer.dtype.kind == "f" and answer.dtype.itemsize < BYTES[dtype]:
+        says += (
+            f"; it answers in {answer.dtype} but claims {dtype}: let it claim what it computes in"
+        )
+    return Finding(MISMATCH, error, says)
 
 
 def not_logits(example: ModelExample, answer: Any) -> str:

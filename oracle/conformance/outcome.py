@@ -100,9 +100,12 @@ def look(check: Check, subject: Subject, example: Any) -> Seen:
     """What the subject makes of one example."""
     answer = ask(check, subject, example)
     try:
-        return Seen(example, answer, check.judge(subject.dtype, example, answer))
+        finding = check.judge(subject.dtype, example, answer)
     except Misbehaviour as misbehaviour:
-        return Seen(example, answer, Finding(MISMATCH, math.inf, misbehaviour.says))
+        finding = Finding(MISMATCH, math.inf, misbehaviour.says)
+    if finding.verdict == MISMATCH and isinstance(answer, Misbehaviour) and answer.refuses:
+        finding = Finding(TIE, 0.0, f"it was refused: {answer.says}")
+    return Seen(example, answer, finding)
 
 
 def ask(check: Check, subject: Subject, example: Any) -> Any:

@@ -18,7 +18,11 @@ from oracle.mutants.catalogue import MUTANTS
 from oracle.mutants.equivalents import EQUIVALENTS
 from oracle.mutants.mutant import Mutant
 
-# How many examples of each check honest implementations are put before: 2,000 and more together.
+# Of an op so many examples are enough to see that a bug is not in it.
+OPS = 50
+# Every so many of the honest implementations is tried; the tests try all, on fewer examples.
+EVERY = 2
+# How many examples of each check they are put before: 2,000 and more together.
 HONEST = {
     "model/logits": 500,
     "model/flags": 500,
@@ -53,16 +57,17 @@ def mutated(mutant: Mutant, dtype: str) -> Subject:
 def kills(dtype: str) -> list[Cell]:
     """Each check before each mutant of its family, until the first mismatch."""
     tasks = [
-        (check.name, dtype, tuple(m.id for m in MUTANTS if _meant(check, m, dtype)), None)
+        (check.name, dtype, ids, OPS if check.area == "ops" else check.count, True)
         for check in CHECKS
+        if (ids := tuple(m.id for m in MUTANTS if _meant(check, m, dtype)))
     ]
-    return _together([task for task in tasks if task[2]])
+    return _together(tasks)
 
 
 def alarms(dtype: str) -> list[Cell]:
-    """The checks of the model before each honest implementation, all examples."""
-    every = tuple(honest.id for honest in EQUIVALENTS if dtype in honest.dtypes)
-    return _together([(check, dtype, every, count) for check, count in HONEST.items()])
+    """The checks of the model before honest implementations, all examples."""
+    some = tuple(honest.id for honest in EQUIVALENTS if dtype in honest.dtypes)[::EVERY]
+    return _together([(check, dtype, some, count, False) for check, count in HONEST.items()])
 
 
 def survivors(cells: Iterable[Cell]) -> dict[str, float]:
@@ -97,20 +102,20 @@ def _meant(check: Check, mutant: Mutant, dtype: str) -> bool:
 
 
 def _together(tasks: Sequence[Any]) -> list[Cell]:
-    """Run the tasks, a process for each core, the longest first."""
+    """Run the tasks, a process for each core."""
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return [cell for cells in pool.map(_column, tasks) for cell in cells]
 
 
-def _column(task: tuple[str, str, tuple[str, ...], int | None]) -> list[Cell]:
-    """One check before these mutants; with a count, before all its examples."""
-    name, dtype, ids, count = task
+def _column(task: tuple[str, str, tuple[str, ...], int, bool]) -> list[Cell]:
+    """One check before these mutants, all its examples or until the first mismatch."""
+    name, dtype, ids, count, stop = task
     (check,) = named(name)
     known: Mapping[str, Mutant] = {mutant.id: mutant for mutant in (*MUTANTS, *EQUIVALENTS)}
     examples = check.examples(pytorch.subject(dtype=dtype))
-    drawn = collect(examples, count or check.count)
-    return [_cell(check, drawn, mutated(known[i], dtype), stop=count is None) for i in ids]
+    drawn = collect(examples, count)
+    return [_cell(check, drawn, mutated(known[i], dtype), stop=stop) for i in ids]
 
 
 def _cell(check: Check, examples: Sequence[Any], subject: Subject, *, stop: bool) -> Cell:

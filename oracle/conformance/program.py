@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         return int(given.run(given))
-    except (NoSubject, NoPlots) as error:
+    except (NoSubject, NoPlots, OSError) as error:
         print(f"oracle: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
@@ -63,9 +64,10 @@ def _judge(given: argparse.Namespace) -> int:
             told=lambda outcome: None if given.quiet else _show(line(outcome)),
         )
         read = lines(subject, found.divergence) if found.divergence else []
+    if given.quiet:
+        _show("\n".join(line(o) for o in found.outcomes if o.verdict in (WRONG, UNDECIDED)))
+    print(f"\n{summary(found, read)}")
     _write(given, found, read)
-    text = summary(found, read)
-    print(text if given.quiet else f"\n{text}")
     return EXIT.get(found.verdict, USAGE)
 
 
@@ -126,16 +128,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     judging = commands.add_parser("judge", help="is this GPT-2 right?", description=JUDGE)
     judging.add_argument("subject", nargs="?", help="as in mypackage.adapter:subject")
-    judging.add_argument("--command", metavar="LINE", help="a program that answers JSON lines")
+    judging.add_argument(
+        "--command", metavar="LINE", help="a program that answers JSON lines (no shell)"
+    )
     judging.add_argument("--only", nargs="+", metavar="PATTERN", help='checks, as in "model/*"')
     judging.add_argument("--examples", type=_count, metavar="N", help="how many for each check")
-    judging.add_argument("--seconds", type=float, default=20.0, help="limit of a call (20)")
+    judging.add_argument("--seconds", type=_seconds, default=20.0, help="limit of a call (20)")
     judging.add_argument("--dtype", choices=FORMATS, help="handed to a subject that is a function")
     judging.add_argument("--device", help="handed to a subject that is a function: cpu, cuda")
     judging.add_argument("--json", metavar="FILE", help="write all of it as JSON")
     judging.add_argument("--html", metavar="FILE", help="write a report, one page for a browser")
     judging.add_argument("--save", metavar="FOLDER", help="write what fails, and how to replay it")
-    judging.add_argument("--quiet", action="store_true", help="print the summary alone")
+    judging.add_argument(
+        "--quiet", action="store_true", help="print only what is wrong, and the summary"
+    )
     judging.set_defaults(run=_judge)
     seeing = commands.add_parser("power", help="which bugs the checks see", description=POWER)
     seeing.add_argument("--dtype", choices=FORMATS, default="float32")
@@ -154,6 +160,16 @@ implementations. Exit code 1 where a bug is not seen in float32 or float64, or w
 false alarm."""
 VECTORS = """Write small complete cases: configuration, weights, tokens, every activation, the
 tokens of every decoder, as safetensors and JSON."""
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time limit; give seconds above 0")
+    return seconds
 
 
 def _count(text: str) -> int:

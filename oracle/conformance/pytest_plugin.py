@@ -63,7 +63,7 @@ class CheckItem(pytest.Item):
         if outcome.verdict == NOT_OFFERED:
             pytest.skip(f"{subject.name} does not offer what {self.check.name} asks of")
         if outcome.verdict != RIGHT:
-            shown = [head(), line(outcome)]
+            shown = [f"{outcome.verdict}: {outcome.says}", head(), line(outcome)]
             if outcome.worst:
                 shown.append(f"    {outcome.worst.example!r}")
             pytest.fail("\n".join(shown), pytrace=False)

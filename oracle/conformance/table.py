@@ -38,7 +38,7 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
     subject, counts = judgement.subject, _verdicts(judgement)
     lines = [
         f"{subject.name}, {subject.dtype}: {judgement.verdict.upper()}",
-        ", ".join(f"{n} checks {verdict}" for verdict, n in counts.items() if n),
+        ", ".join(f"{n} check{'s' * (n > 1)} {v}" for v, n in counts.items() if n),
     ]
     if missing := _not_offered(judgement):
         lines += [f"not offered: {', '.join(missing)}"]
@@ -113,6 +113,8 @@ def _suspects(judgement: Judgement) -> list[str]:
         f"{s.mutant.bug}{f' ({s.mutant.source})' if s.mutant.source else ''}"
         for s in near[:SUSPECTS_SHOWN]
     ]
+    if not judgement.suspects:
+        return []
     return lines or [f"none of the {len(judgement.suspects)} known bugs tried reproduces it"]
 
 

@@ -12,7 +12,7 @@ from oracle.conformance.judge import judge
 from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
 from oracle.conformance.table import as_data, summary
 
-EXAMPLES = 20
+EXAMPLES = 10
 SLOW = ("draws/goodness-of-fit",)
 SUBJECTS = {
     "npgpt float32": lambda: npgpt.subject(),
@@ -66,7 +66,7 @@ def test_the_summary_names_what_is_wrong_and_what_is_missing():
     judgement = judge(subject, named("model/logits", "cache/*"), count=10)
     text = summary(judgement)
     assert "changed, float32: WRONG" in text
-    assert "1 checks wrong, 3 checks not offered" in text
+    assert "1 check wrong, 3 checks not offered" in text
     assert "not offered: step" in text
     assert "first goes wrong at: output head" in text
     data = as_data(judgement)

@@ -47,7 +47,7 @@ PARTS = [
 
 def divergence(replaces):
     subject = only_logits(mutated(Mutant("x", "x", "", "model", replaces), "float32"))
-    outcomes = [run(check, subject, count=40) for check in CHECKS]
+    outcomes = [run(check, subject, count=40, shrink=False) for check in CHECKS]
     failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
     assert failing
     return localise(subject, failing, dtype="float32"), subject, failing

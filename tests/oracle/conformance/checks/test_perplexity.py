@@ -77,7 +77,7 @@ def test_a_relative_error_above_what_is_allowed_is_found(name):
         1j,
         np.zeros(3),
         {},
-        object(),
+        ...,
         OverflowError("math range error"),
         Misbehaviour(RAISED, "KeyError: 'n_inner'"),
     ],

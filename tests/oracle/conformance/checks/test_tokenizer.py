@@ -33,7 +33,7 @@ GARBAGE = [
     [True, False],
     np.array([1.0]),
     np.array([[1]]),
-    object(),
+    ...,
     ValueError("no"),
     Misbehaviour(GARBLED, "encode answered None; expected a list of ids"),
 ]
