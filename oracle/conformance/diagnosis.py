@@ -15,6 +15,7 @@ from oracle.mutants.mutant import Mutant
 # Of each check: so many examples that fail, and so many that do not, must be reproduced.
 FAILING, PASSING = 12, 4
 UNSTEADY = "model/repeatable"  # the check that finds what is drawn at random
+REFUSALS = "model/refusals"
 STEADY = 3  # on so many examples a mutant must say the same twice
 HOPELESS = 10.0  # beyond this distance a mutant is not tried further
 
@@ -105,7 +106,12 @@ def _distance(mutant: Mutant, evidence: Sequence[tuple[Check, Seen]], dtype: str
 
 
 def _steady(check: Check, seen: Seen) -> bool:
-    """Whether the oracle, as it is now, says the same twice: else it has no numbers."""
+    """Whether the oracle, as it is now, says the same twice: else it has no numbers.
+
+    Where it should have refused, that it answers at all is what counts.
+    """
+    if check.name == REFUSALS:
+        return True
     reference = pytorch.subject(dtype="float64")
     once, again = (ask(check, reference, seen.example) for _ in range(2))
     if isinstance(once, list):  # of the check that asks twice itself: before and after another

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from oracle.conformance.program import main
+
 ROOT = Path(__file__).parents[3]
 CLEAN = """
 from oracle.adapters import pytorch
@@ -38,6 +40,23 @@ def oracle(tmp_path, monkeypatch):
             text=True,
             timeout=300,
         )
+
+    return run
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """The same in this process, which is quicker: the exit code, and what is printed."""
+    (tmp_path / "clean.py").write_text(CLEAN)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
 
     return run
 
@@ -82,6 +101,7 @@ def test_dtype_is_handed_on(oracle):
         (["judge", "clean", "--command", "x"], "name one subject"),
         (["judge", "nowhere:subject"], "nowhere:subject could not be loaded: ModuleNotFoundError"),
         (["judge", "clean"], "clean offers nothing to judge"),
+        (["vectors", "clean.py"], "clean.py"),
         (["judge", "wrong", "--dtype", "float16"], "wrong takes no dtype"),
         (["judge", "wrong", "--only", "nothing/*"], "no check fits --only nothing/*; they are"),
         (["judge", "wrong", "--device", "cuda"], "no GPU is to be had here, so nothing was"),
@@ -89,24 +109,33 @@ def test_dtype_is_handed_on(oracle):
         (["judge", "wrong", "--html", "no/such/folder.html"], "no/such"),
     ],
 )
-def test_what_cannot_be_judged_is_one_line(oracle, arguments, says):
-    done = oracle(*arguments)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert done.stderr.startswith("oracle: ")
-    assert done.stderr.count("\n") == 1
+def test_what_cannot_be_judged_is_one_line(told, arguments, says):
+    code, _, error = told(*arguments)
+    assert code == 2
+    assert says in error
+    assert error.startswith("oracle: ")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("bad", ["0", "-3", "many"])
-def test_a_number_of_examples_is_one(oracle, bad):
-    done = oracle("judge", "wrong", "--examples", bad)
-    assert done.returncode == 2
-    assert f"{bad!r} is not a number of examples; give 1 or more" in done.stderr
+def test_a_number_of_examples_is_one(told, bad):
+    code, _, error = told("judge", "wrong", "--examples", bad)
+    assert code == 2
+    assert f"{bad!r} is not a number of examples; give 1 or more" in error
 
 
-def test_help_says_what_there_is(oracle):
-    assert all(word in oracle("--help").stdout for word in ("judge", "power", "vectors"))
-    shown = oracle("judge", "--help").stdout
+@pytest.mark.parametrize("bad", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_limit_is_one(told, bad):
+    code, _, error = told("judge", "wrong", "--seconds", bad)
+    assert code == 2
+    assert f"{bad!r} is not a time limit; give seconds above 0" in error
+
+
+def test_help_says_what_there_is(told):
+    code, shown, _ = told("--help")
+    assert code == 0
+    assert all(word in shown for word in ("judge", "power", "vectors"))
+    _, shown, _ = told("judge", "--help")
     assert all(option in shown for option in ("--command", "--only", "--html", "--save", "--json"))
 
 
