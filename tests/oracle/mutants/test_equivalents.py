@@ -13,9 +13,9 @@ CALLS = [(dtype, cached) for dtype in ("float32", "float64") for cached in (Fals
 
 
 def judged():
-    """100 examples, each in one dtype, at once or in pieces."""
+    """50 examples, each in one dtype, at once or in pieces."""
     return [
-        (example, *CALLS[i % len(CALLS)]) for i, example in enumerate(some_examples(100, cut=True))
+        (example, *CALLS[i % len(CALLS)]) for i, example in enumerate(some_examples(50, cut=True))
     ]
 
 
