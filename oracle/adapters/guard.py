@@ -1,5 +1,6 @@
 """Hand a subject copies, look over what it returns, and say in one line how it misbehaved."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,16 @@ class Misbehaviour(Exception):  # noqa: N818
     def refuses(self) -> bool:
         """Whether it says that this is more than the subject does: a NotImplementedError."""
         return self.kind == RAISED and self.says.startswith("NotImplementedError")
+
+
+def apart(one: Any, other: Any) -> float:
+    """How far two answers are apart, one of them a Misbehaviour: 0 for the same kind, or infinite.
+
+    >>> apart(Misbehaviour(DIED, "with 3"), Misbehaviour(DIED, "with 4")), apart(0.5, HUNG)
+    (0.0, inf)
+    """
+    both = isinstance(one, Misbehaviour) and isinstance(other, Misbehaviour)
+    return 0.0 if both and one.kind == other.kind else math.inf
 
 
 def guarded(subject: Subject) -> Subject:

@@ -45,7 +45,7 @@ def suspects(outcomes: Iterable[Outcome], dtype: str, mutants: Sequence[Mutant])
     """
     wrong = [o for o in outcomes if o.worst and not isinstance(o.worst.answer, Misbehaviour)]
     unsteady = [outcome for outcome in wrong if outcome.check.name == UNSTEADY]
-    evidence = _byfamily(unsteady or wrong)
+    evidence = _by_family(unsteady or wrong)
     for seen in evidence.values():
         seen.sort(key=lambda pair: len(repr(pair[1].example)))  # what is small is quick
     # A cache that goes wrong shows in cached steps, or in a call that remembers the one before.
@@ -64,7 +64,7 @@ def family(area: str) -> str:
     return "model" if area in ("ops", "cache") else area
 
 
-def _byfamily(wrong: Sequence[Outcome]) -> dict[str, list[tuple[Check, Seen]]]:
+def _by_family(wrong: Sequence[Outcome]) -> dict[str, list[tuple[Check, Seen]]]:
     """What speaks about each family of bugs.
 
     Where the model is wrong, so is what stands on it: the cached model is no evidence of its own.

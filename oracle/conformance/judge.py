@@ -12,6 +12,7 @@ import torch
 from oracle.adapters.subject import Subject
 from oracle.conformance.catalogue import CHECKS
 from oracle.conformance.check import MISMATCH, Check
+from oracle.conformance.checks import model
 from oracle.conformance.diagnosis import Suspect, suspects
 from oracle.conformance.localise import Divergence, depths, localise
 from oracle.conformance.model_examples import ModelExample, not_logits
@@ -19,7 +20,7 @@ from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Out
 from oracle.mutants.catalogue import MUTANTS
 
 # Checks whose examples are whole models asked through `logits`.
-LOGITS = tuple(f"model/{w}" for w in ("logits", "flags", "weights", "scores", "padding", "layers"))
+LOGITS = tuple(check.name for check in model.CHECKS)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from oracle.bounds.compare import excess
 from oracle.bounds.rounding import Array
 from oracle.conformance.check import MISMATCH
 from oracle.conformance.model_examples import ModelExample, exact_in, judge_logits, not_logits
+from oracle.conformance.outcome import Seen
 from oracle.strategies.configs import Config
 from oracle.strategies.tokens import Batch, build_batch
 from oracle.strategies.weights import Weights, build_weights
@@ -233,19 +234,14 @@ def _answer(subject: Subject, example: ModelExample) -> Any:
         return misbehaviour
 
 
-def _first_wrong(
-    subject: Subject, example: ModelExample, dtype: str
-) -> tuple[ModelExample, Any] | None:
+def _first_wrong(subject: Subject, example: ModelExample, dtype: str) -> Seen | None:
     answer = _answer(subject, example)
-    wrong = judge_logits(dtype, example, answer).verdict == MISMATCH
-    return (example, answer) if wrong else None
-
-
-def _divergence(
-    component: str, layer: int | None, found: tuple[ModelExample, Any], dtype: str
-) -> Divergence:
-    example, answer = found
     finding = judge_logits(dtype, example, answer)
+    return Seen(example, answer, finding) if finding.verdict == MISMATCH else None
+
+
+def _divergence(component: str, layer: int | None, found: Seen, dtype: str) -> Divergence:
+    example, answer, finding = found.example, found.answer, found.finding
     row, position = 0, 0
     if not not_logits(example, answer):
         reference, allowed = example.reference(dtype)

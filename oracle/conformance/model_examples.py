@@ -11,7 +11,7 @@ import torch
 from hypothesis import strategies as st
 
 from oracle import model
-from oracle.adapters.guard import Misbehaviour
+from oracle.adapters.guard import Misbehaviour, apart
 from oracle.adapters.subject import Subject
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import FACTOR, RUNS, noise_floor
@@ -162,7 +162,7 @@ def distance_of_logits(dtype: str, example: ModelExample, one: Any, other: Any) 
     float64 with weights that are off by one rounding.
     """
     if isinstance(one, Misbehaviour) or isinstance(other, Misbehaviour):
-        return 0.0 if type(one) is type(other) and one.kind == other.kind else math.inf
+        return apart(one, other)
     if not_logits(example, one) or one.shape != other.shape:
         return math.inf
     real = example.batch.mask

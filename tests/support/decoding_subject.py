@@ -80,6 +80,12 @@ def verdicts(check, subject, dtype, count=EXAMPLES):
     ]
 
 
+def meant_for(mutant, checks, starts):
+    """The check for a bug; starts: from how an id begins to a check's name, the first that fits."""
+    named = {check.name.partition("/")[2]: check for check in checks}
+    return named[next(name for start, name in starts.items() if mutant.id.startswith(start))]
+
+
 def kills(check, mutant, dtype="float32"):
     """Whether a check finds the mutant wrong; a crash is found wrong by whoever runs the check."""
     subject = replace(ORACLE, **{check.needs: mutant.wraps(getattr(ORACLE, check.needs))})

@@ -17,7 +17,7 @@ import oracle.bounds.attention
 import oracle.bounds.layer_norm
 import oracle.bounds.linear
 import oracle.bounds.softmax
-from oracle.adapters.guard import Misbehaviour
+from oracle.adapters.guard import Misbehaviour, apart
 from oracle.adapters.subject import Subject
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import Array
@@ -203,7 +203,7 @@ def _judge(op: Op, dtype: str, example: OpExample, answer: Any) -> Finding:
 
 def _distance(op: Op, dtype: str, example: OpExample, one: Any, other: Any) -> float:
     if isinstance(one, Misbehaviour) or isinstance(other, Misbehaviour):
-        return 0.0 if type(one) is type(other) and one.kind == other.kind else math.inf
+        return apart(one, other)
     if np.shape(one) != np.shape(other):
         return math.inf
     return excess(one, other, _limits(op, dtype, example)[1])

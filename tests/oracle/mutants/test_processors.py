@@ -1,10 +1,9 @@
 import pytest
-from decoding_subject import kills
+from decoding_subject import kills, meant_for
 
 from oracle.conformance.checks.processors import CHECKS
 from oracle.mutants.processors import MUTANTS
 
-NAMED = {check.name.partition("/")[2]: check for check in CHECKS}
 # Which check is meant for which bugs: those whose ids begin so, the first that fits.
 MEANT = {
     "top-p-before": "order",
@@ -36,14 +35,11 @@ MEANT = {
 }
 
 
-def meant_for(mutant):
-    return NAMED[next(check for start, check in MEANT.items() if mutant.id.startswith(start))]
-
-
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 def test_its_check_kills_it(mutant):
-    assert mutant.area == meant_for(mutant).area
-    assert kills(meant_for(mutant), mutant)
+    check = meant_for(mutant, CHECKS, MEANT)
+    assert mutant.area == check.area
+    assert kills(check, mutant)
 
 
 def test_each_is_described():
