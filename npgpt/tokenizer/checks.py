@@ -24,8 +24,8 @@ def check(
     npgpt.errors.TokenizerError: id 0 is given to both 'a' and 'b'; each token needs its own
     """
     _check_ids([*vocab.items(), *special_tokens.items()])
-    foreign = [token for token in vocab if not token or not _LETTERS.issuperset(token)]
-    if foreign:
+    if "" in vocab or not _LETTERS.issuperset("".join(vocab)):
+        foreign = [token for token in vocab if not token or not _LETTERS.issuperset(token)]
         raise TokenizerError(
             f"not written in GPT-2's byte alphabet: {_some(foreign)}; is this a byte-level BPE?"
         )
@@ -46,6 +46,10 @@ def check(
 
 
 def _check_ids(items: list[tuple[str, int]]) -> None:
+    # Quick for a good vocabulary; what comes after finds out what is wrong with a bad one.
+    ids = [id_ for _, id_ in items]
+    if {*map(type, ids)} == {int} and sorted(ids) == [*range(len(ids))]:
+        return
     owner: dict[int, str] = {}
     for token, id_ in items:
         if isinstance(id_, bool) or not isinstance(id_, int):
@@ -64,18 +68,19 @@ def _check_ids(items: list[tuple[str, int]]) -> None:
 
 
 def _check_merges(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> None:
-    for pair, times in Counter(merges).items():
-        left, right = pair
-        unknown = [token for token in (left, right, left + right) if token not in vocab]
-        if unknown:
+    pairs = list(merges)
+    for left, right in pairs:
+        if left not in vocab or right not in vocab or left + right not in vocab:
+            unknown = [token for token in (left, right, left + right) if token not in vocab]
             raise TokenizerError(
                 f"merge {left!r} {right!r} names {unknown[0]!r}, which the vocabulary lacks; "
                 "do vocabulary and merges belong together?"
             )
-        if times > 1:
-            raise TokenizerError(
-                f"merge {left!r} {right!r} is listed {times} times; its rank must be one"
-            )
+    if len(set(pairs)) < len(pairs):
+        ((left, right), times), *_ = Counter(pairs).most_common(1)
+        raise TokenizerError(
+            f"merge {left!r} {right!r} is listed {times} times; its rank must be one"
+        )
 
 
 def _some(tokens: list[str]) -> str:

@@ -49,9 +49,11 @@ def write_object(file: Path, document: dict[str, Any]) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in document:
-            raise TokenizerError(f"{key!r} is given twice, as {document[key]!r} and {value!r}")
-        document[key] = value
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        values: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in values:
+                raise TokenizerError(f"{key!r} is given twice, as {values[key]!r} and {value!r}")
+            values[key] = value
     return document

@@ -2,8 +2,9 @@
 
 import codecs
 import functools
+import itertools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from npgpt.errors import TokenizerError
@@ -11,14 +12,14 @@ from npgpt.tokenizer import byte_alphabet
 from npgpt.tokenizer.checks import check
 from npgpt.tokenizer.merge import Merges, merge
 from npgpt.tokenizer.special import Allowed, check_text, cut
-from npgpt.tokenizer.split import split
+from npgpt.tokenizer.words import words
 
 END_OF_TEXT = "<|endoftext|>"
 
-# The ids of this many words are kept, since a text repeats its words; but not of words longer
-# than this, which are seldom met twice and would take the memory of many.
-_CACHED_WORDS = 1 << 16
-_CACHED_LENGTH = 32
+# The ids of this many words are kept, since a text repeats its words; but not of words of more
+# bytes than this, which are seldom met twice and would take the memory of many.
+_CACHED_WORDS = 1 << 17
+_CACHED_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,13 @@ class Tokenizer:
         for a text with a lone surrogate, which has no UTF-8.
         """
         check_text(text)
-        cached = self._encode_short_word
         ids: list[int] = []
         for piece in cut(text, self.special_tokens, allowed_special):
             if isinstance(piece, int):
                 ids.append(piece)
                 continue
-            for word in split(piece):
-                ids += cached(word) if len(word) <= _CACHED_LENGTH else self._encode_word(word)
+            for some in words(piece):
+                ids += itertools.chain.from_iterable(map(self._word_ids.__getitem__, some))
         return ids
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
@@ -85,7 +85,11 @@ class Tokenizer:
 
         Raises TokenizerError for an id that the vocabulary lacks.
         """
-        return b"".join([self._bytes_of(token) for token in ids])
+        ids = list(ids)
+        try:
+            return b"".join(map(self._token_bytes.__getitem__, map(operator.index, ids)))
+        except (KeyError, TypeError):
+            raise self._unknown(ids) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text that ids stand for, where bytes that are not UTF-8 become U+FFFD.
@@ -95,13 +99,9 @@ class Tokenizer:
         """
         return self.decode_bytes(ids).decode(errors="replace")
 
-    def _encode_word(self, word: str) -> list[int]:
-        ids = self._byte_ids
-        return merge([ids[byte] for byte in word.encode()], self._merges)
-
     @functools.cached_property
-    def _encode_short_word(self) -> Callable[[str], list[int]]:
-        return functools.lru_cache(_CACHED_WORDS)(self._encode_word)
+    def _word_ids(self) -> "_WordIds":
+        return _WordIds(self._byte_ids, self._merges)
 
     @functools.cached_property
     def _byte_ids(self) -> list[int]:
@@ -116,17 +116,54 @@ class Tokenizer:
         }
 
     @functools.cached_property
-    def _token_bytes(self) -> dict[int, bytes]:
-        ordinary = {id_: byte_alphabet.to_bytes(token) for token, id_ in self.vocab.items()}
-        return ordinary | {id_: token.encode() for token, id_ in self.special_tokens.items()}
+    def _token_bytes(self) -> "_TokenBytes":
+        return _TokenBytes(self.vocab, self.special_tokens)
 
-    def _bytes_of(self, token: int) -> bytes:
-        try:
-            return self._token_bytes[operator.index(token)]
-        except (KeyError, TypeError):
-            raise TokenizerError(
-                f"token id {token!r} is unknown; give whole numbers, 0 to {self.vocab_size - 1}"
-            ) from None
+    def _unknown(self, ids: list[int]) -> TokenizerError:
+        for token in ids:
+            try:
+                self._token_bytes[operator.index(token)]
+            except (KeyError, TypeError):
+                break
+        return TokenizerError(
+            f"token id {token!r} is unknown; give whole numbers, 0 to {self.vocab_size - 1}"
+        )
+
+
+class _WordIds(dict[bytes, tuple[int, ...]]):
+    """The ids of a word, in UTF-8; those of short words are kept.
+
+    Two threads may fill it at once: what they write is the same.
+    """
+
+    def __init__(self, byte_ids: list[int], merges: Merges) -> None:
+        self._byte_ids = byte_ids
+        self._merges = merges
+
+    def __missing__(self, word: bytes) -> tuple[int, ...]:
+        ids = tuple(merge(list(map(self._byte_ids.__getitem__, word)), self._merges))
+        if len(word) <= _CACHED_LENGTH:
+            if len(self) >= _CACHED_WORDS:
+                self.clear()
+            self[word] = ids
+        return ids
+
+
+class _TokenBytes(dict[int, bytes]):
+    """The bytes of a token, by its id; found when first asked for, and kept."""
+
+    def __init__(self, vocab: Mapping[str, int], special_tokens: Mapping[str, int]) -> None:
+        ids = {**vocab, **special_tokens}
+        self._tokens = sorted(ids, key=ids.__getitem__)  # by id, since ids are 0 … n − 1
+        self._special_tokens = special_tokens
+
+    def __missing__(self, id_: int) -> bytes:
+        if not 0 <= id_ < len(self._tokens):
+            raise KeyError(id_)
+        token = self._tokens[id_]
+        special = token in self._special_tokens
+        self[id_] = token.encode() if special else byte_alphabet.to_bytes(token)
+        return self[id_]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Tokenizer files of a checkpoint folder, as OpenAI and Hugging Face name them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from npgpt.errors import TokenizerError
 from npgpt.tokenizer import tokenizer_json
 from npgpt.tokenizer.disk import read_object, read_text, reading, write_object, write_text
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
+from npgpt.tokenizer.merge import shared
 
 WHOLE = "tokenizer.json"
 # vocabulary -> its merges: Hugging Face's names and OpenAI's, for the same contents
@@ -90,7 +91,7 @@ def _load_pair(vocab_file: Path, merges_file: Path) -> Tokenizer:
                     raise TokenizerError(f"{token!r} has both id {id_!r} and {known!r}")
                 special[token] = id_
     with reading(merges_file):
-        merges = _parse_merges(read_text(merges_file))
+        merges = shared(_parse_merges(read_text(merges_file)), vocab)
     with reading(*files):
         return Tokenizer(vocab, merges, special)
 
@@ -109,22 +110,20 @@ def _save_pair(tokenizer: Tokenizer, vocab_file: Path, merges_file: Path) -> Non
         vocab_file.with_name(ADDED).unlink(missing_ok=True)
 
 
-def _parse_merges(text: str) -> tuple[tuple[str, str], ...]:
+def _parse_merges(text: str) -> Iterator[tuple[str, str]]:
     r"""The pairs of a merges.txt: two tokens a line, after a first line that may name a version.
 
-    >>> _parse_merges("#version: 0.2\nĠ t\n# #\n")
-    (('Ġ', 't'), ('#', '#'))
+    >>> list(_parse_merges("#version: 0.2\nĠ t\n# #\n"))
+    [('Ġ', 't'), ('#', '#')]
     """
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    merges = []
     for number, line in enumerate(lines, start=1):
         if number == 1 and (line.startswith(_VERSION) or not line):
             continue
-        parts = line.split(" ")
-        if len(parts) != 2 or not all(parts):
+        left, _, right = line.partition(" ")
+        if not left or not right or " " in right:
             raise TokenizerError(f"line {number} is {line!r}; expected two tokens and one space")
-        merges.append((parts[0], parts[1]))
-    return tuple(merges)
+        yield left, right
 
 
 def _check_config(file: Path) -> None:

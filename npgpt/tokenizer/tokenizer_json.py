@@ -1,10 +1,11 @@
 """The format of Hugging Face's `tokenizer.json`, as far as it says byte-level BPE of GPT-2."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.merge import shared
 
 # What the file may ask for besides GPT-2's rules, and the values that ask for nothing. A field
 # that is not there asks for nothing either.
@@ -53,7 +54,7 @@ def parse(document: Any) -> Tokenizer:
                 f"added token {token!r} has id {id_!r}, but {known[token]!r} in model.vocab"
             )
     vocab = {token: id_ for token, id_ in known.items() if token not in special}
-    return Tokenizer(vocab, _merges(model.get("merges")), special)
+    return Tokenizer(vocab, shared(_merges(model.get("merges")), vocab), special)
 
 
 def compose(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -114,10 +115,10 @@ def _special_tokens(added: Any) -> dict[str, int]:
     return special
 
 
-def _merges(merges: Any) -> tuple[tuple[str, str], ...]:
+def _merges(merges: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(merges, list):
         raise TokenizerError(f"model.merges is {_brief(merges)}; expected a list")
-    return tuple(_pair(merge) for merge in merges)
+    return map(_pair, merges)
 
 
 def _pair(merge: Any) -> tuple[str, str]:

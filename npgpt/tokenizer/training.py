@@ -9,7 +9,7 @@ from npgpt.errors import TokenizerError
 from npgpt.tokenizer import byte_alphabet
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer.special import check_text
-from npgpt.tokenizer.split import split
+from npgpt.tokenizer.words import words
 
 Pair = tuple[int, int]
 
@@ -63,13 +63,14 @@ def train(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
 
 def _words(texts: Iterable[str]) -> list[tuple[list[int], int]]:
     """The distinct words of the texts as ids of bytes, and how often each occurs."""
-    counts: Counter[str] = Counter()
+    counts: Counter[bytes] = Counter()
     for text in texts:
         check_text(text)
-        counts.update(split(text))
+        for some in words(text):
+            counts.update(some)
     ids = {letter: index for index, letter in enumerate(byte_alphabet.ALPHABET)}
     return [
-        ([ids[letter] for letter in byte_alphabet.to_printable(word.encode())], count)
+        ([ids[letter] for letter in byte_alphabet.to_printable(word)], count)
         for word, count in counts.items()
     ]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer.merge import merge
+from npgpt.tokenizer.merge import merge, merge_few, merge_many
 
 Merges = dict[tuple[int, int], tuple[int, int]]
 
@@ -52,6 +52,8 @@ OUT_OF_DATE = {(1, 2): (0, 3), (0, 1): (1, 4), (3, 0): (2, 5), (0, 3): (3, 6)}
 def test_merge_is_its_definition(word: list[int], merges: Merges) -> None:
     expected = merge_by_definition(word, merges)
     assert merge(word, merges) == expected
+    assert merge_few(word, merges) == expected
+    assert merge_many(word, merges) == expected
 
 
 @given(st.integers(0, 70), any_merges())
