@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from npgpt import threads
 from npgpt.arrays import Array, Mask, quiet
+from npgpt.ops.attention_tiles import Tile, tiles_of
+from npgpt.ops.few_rows import in_blocks
 from npgpt.ops.softmax import softmax
 from npgpt.trace import Tap, discard
 
@@ -63,6 +66,9 @@ def attention(
     broadcastable to (batch, head, query, key), True where a query may look
     -> (batch, head, query, head_dim). A query that may look at nothing gets zeros.
 
+    Computed in tiles of a few heads and queries, in several threads, with only those keys that a
+    tile's queries may look at: of a causal mask half is left out.
+
     The keys and values of `shared` stand before those of `key` and `value`: all of them are what
     `mask` and the tap mean by key.
 
@@ -76,20 +82,95 @@ def attention(
     >>> attention(q, k, v, mask=np.array([True, True]), scale=1.0)
     array([[[[2.]]]])
     """
+    batch, head, length, width = query.shape
     with quiet():
         query = query * query.dtype.type(scale)
-        scores: Array = query @ key.swapaxes(-1, -2)
-        if shared is not None:
-            before = _by_prompt(query, shared.key.swapaxes(-1, -2), shared.source)
-            scores = np.concatenate([before, scores], axis=-1)
-    np.copyto(scores, -np.inf, where=~mask)
+    run = _Run(query, key.swapaxes(-1, -2), value, shared, mask)
+    tiles = tiles_of(mask, (batch, head, length, run.keys), before=run.before)
+    # Heads beside one another, as what comes after attention reads them.
+    out = np.empty((batch, length, head, width), query.dtype).swapaxes(1, 2)
+    if tap is discard:
+
+        def compute(tile: Tile) -> None:
+            scores = _scores(run, tile)
+            _mix(run, tile, softmax(scores, out=scores), out)
+
+        if len(tiles) == 1:
+            compute(tiles[0])
+        else:
+            threads.run(compute, tiles)
+        return out
+    full = (batch, head, length, run.keys)
+    scores: Array = np.full(full, -np.inf, query.dtype)
+    pattern: Array = np.zeros(full, query.dtype)
+    for tile in tiles:
+        scores[tile.place] = _scores(run, tile)
     scores = tap("scores", layer, scores)
-    pattern = tap("pattern", layer, softmax(scores))
+    for tile in tiles:
+        tile = _reaching(tile, scores, -np.inf)
+        pattern[tile.place] = softmax(scores[tile.place])
+    pattern = tap("pattern", layer, pattern)
+    for tile in tiles:
+        tile = _reaching(tile, pattern, 0)
+        _mix(run, tile, np.ascontiguousarray(pattern[tile.place]), out)
+    return out
+
+
+class _Run(NamedTuple):
+    """What all tiles are computed from: the query scaled, the key transposed."""
+
+    query: Array
+    key: Array
+    value: Array
+    shared: Shared | None
+    mask: Mask
+
+    @property
+    def before(self) -> int:
+        """How many keys are shared."""
+        return 0 if self.shared is None else self.shared.length
+
+    @property
+    def keys(self) -> int:
+        """How many keys there are, the shared ones included."""
+        own: int = self.key.shape[-1]
+        return self.before + own
+
+
+def _scores(run: _Run, tile: Tile) -> Array:
+    """`q kᵀ` of a tile, −inf where masked: (rows, heads, queries, end)."""
+    rows, heads, queries, _ = tile.place
+    query, before = run.query[rows, heads, queries], run.before
+    scores = np.empty((*query.shape[:3], tile.end), query.dtype)
+    own = run.key[rows, heads, :, : tile.end - before]
     with quiet():
-        if shared is None:
-            return pattern @ value
-        before, after = np.split(pattern, [shared.length], axis=-1)
-        return _by_prompt(before, shared.value, shared.source) + after @ value
+        in_blocks(query, own, scores[..., before:])
+        if run.shared is not None:
+            key = run.shared.key[:, heads].swapaxes(-1, -2)
+            scores[..., :before] = _by_prompt(query, key, run.shared.source[rows])
+    if tile.open < tile.end:
+        mask = np.broadcast_to(run.mask, (*run.query.shape[:3], run.keys))
+        hidden = ~mask[rows, heads, queries, tile.open : tile.end]
+        np.copyto(scores[..., tile.open :], -np.inf, where=hidden)
+    return scores
+
+
+def _mix(run: _Run, tile: Tile, pattern: Array, out: Array) -> None:
+    """Put `pattern @ v` of a tile into out (batch, head, query, head_dim)."""
+    rows, heads, queries, _ = tile.place
+    before, own = run.before, run.value[rows, heads, : tile.end - run.before]
+    mixed = out[rows, heads, queries]
+    with quiet():
+        in_blocks(pattern[..., before:], own, mixed)
+        if run.shared is not None:
+            value = run.shared.value[:, heads]
+            mixed += _by_prompt(pattern[..., :before], value, run.shared.source[rows])
+
+
+def _reaching(tile: Tile, array: Array, nothing: float) -> Tile:
+    """The tile, over all keys where a tap has put something else than `nothing` past its end."""
+    rest = array[tile.rows, tile.heads, tile.queries, tile.end :]
+    return tile._replace(end=array.shape[-1]) if (rest != nothing).any() else tile
 
 
 def _by_prompt(left: Array, right: Array, source: npt.NDArray[np.intp]) -> Array:

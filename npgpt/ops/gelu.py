@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from npgpt.arrays import Array
+from npgpt.arrays import Array, quiet
+from npgpt.ops.tiles import by_rows
 
 GELU_CUBIC = 0.044715
 GELU_SCALE = math.sqrt(2 / math.pi)
@@ -14,6 +15,7 @@ GONE = 40.0  # Φ(−40) is 0 in float64
 _erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has no erf of its own
 
 
+@by_rows
 def gelu_new(x: Array) -> Array:
     """`x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`: what GPT-2 was trained with.
 
@@ -25,13 +27,16 @@ def gelu_new(x: Array) -> Array:
     >>> gelu_new(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    # Beyond SATURATED the result is x or 0 in every dtype; clipped, nothing overflows.
-    t = np.asarray(np.clip(x, -SATURATED, SATURATED))
-    t += GELU_CUBIC * t * t * t
-    t *= GELU_SCALE
-    np.tanh(t, out=t)
-    t += 1
-    t *= np.maximum(x, -SATURATED) / 2
+    with quiet():  # where x² overflows, tanh is 1 or −1 all the same
+        t = np.asarray(x * x)
+        t *= GELU_SCALE * GELU_CUBIC
+        t += GELU_SCALE
+        t *= x
+        np.tanh(t, out=t)
+        t += 1
+        half = np.asarray(np.maximum(x, -SATURATED))  # by then it is 0, and 0 · −∞ would be NaN
+        half *= 0.5
+        t *= half
     return t
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from npgpt.arrays import Array, quiet
+from npgpt.ops.tiles import by_rows
 
 
+@by_rows
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> Array:
     """`(x − mean) / sqrt(variance + eps) · weight + bias`, over the last axis.
 
@@ -18,8 +20,9 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> Array:
     array([-1.,  1.])
     """
     with quiet():
-        centred: Array = x - x.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        embd = x.shape[-1]
+        centred: Array = x - np.add.reduce(x, axis=-1, keepdims=True) / embd
+        variance = np.add.reduce(np.square(centred), axis=-1, keepdims=True) / embd
         centred /= np.sqrt(variance + eps)
         centred *= weight
         centred += bias

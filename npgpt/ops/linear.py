@@ -1,6 +1,10 @@
 """The affine map."""
 
+from npgpt import threads
 from npgpt.arrays import Array, quiet
+from npgpt.ops import few_rows
+from npgpt.ops.half import linear_widened
+from npgpt.ops.tiles import TILE, parts
 
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
@@ -13,9 +17,33 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     >>> linear(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), np.ones(3))
     array([2., 3., 4.])
     """
+    if weight.dtype != x.dtype:
+        return linear_widened(x, weight, bias)
     # One product of two matrices: NumPy would otherwise run a small product for each leading index.
     with quiet():
-        y = x.reshape(-1, x.shape[-1]) @ weight
+        y = _product(x.reshape(-1, x.shape[-1]), weight)
         if bias is not None:
-            y += bias
+            _add(y, bias)
     return y.reshape(*x.shape[:-1], weight.shape[1])
+
+
+def _product(x: Array, weight: Array) -> Array:
+    if 1 < len(x) <= few_rows.FEW and weight.size > TILE:
+        if weight.flags.f_contiguous:
+            return few_rows.by_columns(x, weight.T)
+        if weight.flags.c_contiguous:
+            return few_rows.by_rows(x, weight)
+    product: Array = x @ weight
+    return product
+
+
+def _add(y: Array, bias: Array) -> None:
+    """`y += bias`, in several threads where y is large."""
+    if y.size <= TILE:
+        y += bias
+        return
+
+    def add(part: slice) -> None:
+        y[part] += bias
+
+    threads.run(add, parts(len(y), max(TILE // y.shape[1], 1)))
