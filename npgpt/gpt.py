@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
+import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from npgpt.decoding.generate import choices, solve
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.problem import Problem, prepare, uniform_shape
 from npgpt.decoding.prompts import Rows, token_rows
-from npgpt.decoding.reading import Reading, last_of
+from npgpt.decoding.reading import Reading, last_step, resumed
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
@@ -29,9 +30,12 @@ from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
 from npgpt.model.inputs import checked_tokens
+from npgpt.model.layout import column_major
 from npgpt.model.parameters import Parameters
 from npgpt.model.prefill import prefill
 from npgpt.model.score import Score, log_probabilities
+from npgpt.model.separate import Separate, logits_separately, read_separately
+from npgpt.ops.few_rows import FEW
 from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
 from npgpt.trace import Recorder
 
@@ -45,12 +49,18 @@ class GPT:
 
     `tokenizer` is None where the checkpoint has none: then prompts are token ids. `defaults` are
     settings, from the checkpoint's own files, that hold where a call gives no others.
+
+    `deterministic`: rows are read one by one, so that what a row gives is the same, bit for bit,
+    whatever batch it is in. A batch then takes the time of its rows together. Without it rounding
+    depends on the batch; in any case the same call gives the same bits on one machine, with the
+    same number of threads.
     """
 
     config: Config
     parameters: Parameters
     tokenizer: Tokenizer | None = None
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    deterministic: bool = False
 
     def logits(self, tokens: Prompt, mask: Mask | None = None) -> Array:
         """Logits for the token after each of `tokens`: (batch, query, vocab).
@@ -58,9 +68,10 @@ class GPT:
         tokens (batch, query), a flat list for one row, or a text; mask (batch, query), True where
         a token is real.
         """
-        return forward(
-            _rectangle(self._rows(tokens, None)), self.parameters, self.config, mask=mask
-        ).logits
+        rows = _rectangle(self._rows(tokens, None))
+        if self.deterministic:
+            return logits_separately(rows, self.parameters, self.config, mask=mask)
+        return forward(rows, self.parameters, self.config, mask=mask).logits
 
     def trace(self, prompt: Prompt, names: str | Sequence[str] = "*") -> Recorder:
         """The activations of one forward pass whose names match (`npgpt.trace.NAMES`)."""
@@ -143,19 +154,49 @@ class GPT:
 
         The state is the model's cache.
         """
-        return last_of(self.read)(rows, state)
+        return last_step(self._read(rows, state, hidden_to_keep=1))
 
     def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
         """`next_step` with the logits of the last `keep` tokens and the hidden states of all."""
-        if not (state is None or isinstance(state, Cache)):
-            raise SettingError(f"state is {state!r}; go on from the state of an earlier Step")
+        return self._read(rows, state, keep=keep)
+
+    def _read(
+        self,
+        rows: Sequence[Sequence[int]],
+        state: State | None,
+        *,
+        keep: int = 1,
+        hidden_to_keep: int | None = None,
+    ) -> Reading:
+        if self.deterministic:
+            return Reading(
+                *read_separately(
+                    rows,
+                    self.parameters,
+                    self.config,
+                    past=resumed(state, Separate),
+                    logits_to_keep=keep,
+                )
+            )
+        past = resumed(state, Cache)
         width = max(map(len, rows))
         tokens = np.array([[0] * (width - len(row)) + list(row) for row in rows])
         mask = np.array([[False] * (width - len(row)) + [True] * len(row) for row in rows])
+        going_on = past is not None and 1 < tokens.size <= FEW
         output = prefill(
-            tokens, self.parameters, self.config, past=state, mask=mask, logits_to_keep=keep
+            tokens,
+            self._for_few_rows if going_on else self.parameters,
+            self.config,
+            past=past,
+            mask=mask,
+            logits_to_keep=keep,
+            hidden_to_keep=hidden_to_keep,
         )
         return Reading(output.logits, output.hidden, output.past)
+
+    @functools.cached_property
+    def _for_few_rows(self) -> Parameters:
+        return column_major(self.parameters)
 
     def settings(self, **given: Any) -> Settings:
         """The settings given, filled up with the checkpoint's own where these do not contradict."""
@@ -181,7 +222,7 @@ class GPT:
         if seed is not None and uniforms is not None:
             raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
         if uniforms is None and settings.draws:
-            seed = secrets.randbits(64) if seed is None else seed
+            seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
             shape = uniform_shape(settings, len(rows), self.config.n_positions)
             uniforms = seed_uniforms(seed, *shape)
         known = self.config.vocab_size
@@ -264,16 +305,32 @@ def _rectangle(rows: Rows) -> Tokens:
     return np.array(rows)
 
 
-def load(path: str | Path | None = None, *, dtype: npt.DTypeLike = np.float32) -> GPT:
+def load(
+    path: str | Path | None = None,
+    *,
+    dtype: npt.DTypeLike = np.float32,
+    widen: bool = True,
+    memory: int | None = None,
+    deterministic: bool = False,
+) -> GPT:
     """The GPT-2 in a folder or file; without a path, the small English one that ships.
 
-    dtype, float32 or float64, is what it computes in. Raises CheckpointError, ConfigError or
-    TokenizerError for what cannot be read, or contradicts itself.
+    dtype, float32 or float64, is what it computes in. Without `widen`, weights stored in 16 bits
+    are kept so, which takes half the memory and more time. With `memory` the process takes no more
+    bytes than that: weights that do not fit are read from the file again at each use.
+    `npgpt.checkpoints.open` says more. `deterministic`: as `GPT` has it.
+
+    Raises CheckpointError, ConfigError or TokenizerError for what cannot be read, or contradicts
+    itself, SettingError for another dtype, and for too little memory.
     """
-    checkpoint = open_checkpoint(shipped() if path is None else path, dtype=dtype)
+    checkpoint = open_checkpoint(
+        shipped() if path is None else path, dtype=dtype, widen=widen, memory=memory
+    )
     config = checkpoint.config
     defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})
-    return GPT(config, checkpoint.parameters, checkpoint.tokenizer, defaults)
+    return GPT(
+        config, checkpoint.parameters, checkpoint.tokenizer, defaults, deterministic=deterministic
+    )
 
 
 def shipped() -> Path:

@@ -6,20 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt.arrays import Array
+from npgpt.ops.half import widen
 
 Bits = npt.NDArray[np.uint16]
 _HALF = 16  # bits of a float32 that bfloat16 drops
 _QUIET_NAN = np.uint16(0x7FC0)
 
 
-def to_float32(bits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def to_float32(bits: npt.NDArray[Any]) -> Array:
     """The float32 of the same value; exact.
 
     >>> to_float32(np.array([0x3FC0, 0xFF80], np.uint16))
     array([ 1.5, -inf], dtype=float32)
     """
-    wide = np.left_shift(bits, np.uint32(_HALF), dtype=np.uint32)
-    return np.asarray(wide).view(np.float32)
+    return widen(np.asarray(bits))
 
 
 def from_floats(array: Array) -> Bits:

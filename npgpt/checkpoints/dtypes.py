@@ -13,6 +13,7 @@ from npgpt.arrays import Array
 from npgpt.checkpoints import bfloat16
 from npgpt.checkpoints.quoting import kind
 from npgpt.errors import CheckpointError
+from npgpt.ops.half import widen
 
 MAX_RANK = 32  # NumPy before 2.0 has no arrays of more dimensions
 _MAX_BYTES = 2**62  # what NumPy can count without overflow, with room to spare
@@ -50,6 +51,7 @@ DTYPES = (
     DType("uint8", "|u1", "U8", "ByteStorage"),
     DType("bool", "|u1", "BOOL", "BoolStorage"),
 )
+NARROW = (FLOAT16, BFLOAT16)  # what `ops.half` widens
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 
@@ -90,10 +92,25 @@ def to_floats(stored: Stored, dtype: npt.DTypeLike) -> Array:
     Exact wherever `dtype` is no narrower than what is stored, and then a view of the file if the
     two are the same. A float64 too large for float32 becomes infinite.
     """
-    data = bfloat16.to_float32(stored.data) if stored.dtype is BFLOAT16 else stored.data
-    with np.errstate(over="ignore", invalid="ignore"):
-        floats = np.asarray(data).astype(dtype, copy=False)
+    if stored.dtype in NARROW:
+        floats = widen(as_stored(stored), dtype)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            floats = np.asarray(stored.data).astype(dtype, copy=False)
     array: Array = np.require(floats, requirements=["C", "A"])
+    array.flags.writeable = False
+    return array
+
+
+def as_stored(stored: Stored) -> npt.NDArray[Any]:
+    """The tensor in its own dtype, uint16 for bfloat16: read-only, contiguous and aligned.
+
+    A view of the file unless that is laid out otherwise.
+    """
+    native = np.asarray(stored.data).astype(
+        np.dtype(stored.dtype.bits).newbyteorder("="), copy=False
+    )
+    array = np.require(native, requirements=["C", "A"])
     array.flags.writeable = False
     return array
 

@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +95,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Whatever interrupts the block, a reader finds the whole old file or the whole new one.
     Raises CheckpointError where the disk is full, or the folder missing or read-only.
     """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    scratch = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with scratch.open("xb") as file:
             yield file

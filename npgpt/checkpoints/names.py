@@ -82,5 +82,8 @@ def _same(one: Stored, other: Stored) -> bool:
     return (
         one.dtype is other.dtype
         and one.data.shape == other.data.shape
-        and np.array_equal(one.data.view(unsigned), other.data.view(unsigned))
+        and all(
+            np.array_equal(row.view(unsigned), twin.view(unsigned))
+            for row, twin in zip(one.data, other.data, strict=True)
+        )
     )

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt import config as configs
-from npgpt.arrays import Array
 from npgpt.checkpoints import listing, names, strict_json, weights
-from npgpt.checkpoints.dtypes import Stored, to_floats
+from npgpt.checkpoints.dtypes import NARROW, Stored, as_stored, to_floats
 from npgpt.checkpoints.files import find, read_bytes
-from npgpt.checkpoints.finite import is_finite
+from npgpt.checkpoints.finite import non_finite
 from npgpt.checkpoints.listing import Listing
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
+from npgpt.model.eviction import within
+from npgpt.model.mapped import release
 from npgpt.model.parameters import Parameters, from_arrays
 from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.encoding import Tokenizer
@@ -38,19 +39,30 @@ class Checkpoint:
     listing: Listing
 
 
-def open(path: str | os.PathLike[str], *, dtype: npt.DTypeLike = np.float32) -> Checkpoint:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    dtype: npt.DTypeLike = np.float32,
+    widen: bool = True,
+    memory: int | None = None,
+) -> Checkpoint:
     """Open the model in a folder, or the one whose folder a file is in.
 
     The folder holds config.json, and the weights as model.safetensors or pytorch_model.bin, whole
     or in parts with an index; generation_config.json and the tokenizer's files may be missing.
     The parameters are read-only arrays of `dtype`, float32 or float64. Those stored in that dtype
     stay in their files, mapped into memory; the others are converted, exactly unless float64 is
-    asked to become float32.
+    asked to become float32. Without `widen`, matrices of float16 and bfloat16 stay there too, and
+    are converted, with the same result, as they are used: that takes half the memory, and time.
+
+    memory, in bytes, is what the process may take; weights that do not fit are then read from the
+    file again at each use (see `model.eviction.within`), and nothing is widened before it is used.
 
     Warns with NonFiniteWarning, naming the tensors, where weights are NaN or infinite. Raises
     CheckpointError for files that are missing, damaged, hostile, or disagree with the config,
     ConfigError for a config that is no GPT-2's, TokenizerError for a tokenizer's files that
-    contradict themselves, and SettingError for another dtype.
+    contradict themselves, and SettingError for another dtype and for a memory that cannot be kept
+    to.
     """
     wanted = _compute_dtype(dtype)
     located = weights.locate(path)
@@ -59,12 +71,18 @@ def open(path: str | os.PathLike[str], *, dtype: npt.DTypeLike = np.float32) -> 
     tensors = names.canonical(stored.tensors, str(located))
     tensors = names.settle_head(tensors, config.tie_word_embeddings, str(located))
     _check_shapes(tensors, config, str(located))
-    arrays = _convert(tensors, wanted)
-    _warn_if_not_finite(arrays, str(located))
+    if memory is not None:
+        _check_unconverted(tensors, wanted, memory)
+    arrays = _convert(tensors, wanted, widen and memory is None)
+    _warn_if_not_finite(arrays, str(located), release=memory is not None)
+    parameters = from_arrays(arrays, config)
+    tokenizer = _tokenizer(located.parent)
+    if memory is not None:  # after all else that takes some
+        parameters = within(parameters, config, memory)
     return Checkpoint(
         config=config,
-        parameters=from_arrays(arrays, config),
-        tokenizer=_tokenizer(located.parent),
+        parameters=parameters,
+        tokenizer=tokenizer,
         generation_config=_optional_object(located.parent, GENERATION_CONFIG),
         listing=listing.of(stored),
     )
@@ -126,15 +144,36 @@ def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str) -> 
             raise CheckpointError(f"{where}: {name} is {tensor.dtype.name}; weights are floats")
 
 
-def _convert(tensors: Mapping[str, Stored], dtype: np.dtype[Any]) -> dict[str, Array]:
+def _check_unconverted(tensors: Mapping[str, Stored], dtype: np.dtype[Any], memory: int) -> None:
+    """Raise unless every matrix can stay in its file."""
+    for name, tensor in tensors.items():
+        if tensor.data.ndim > 1 and tensor.dtype not in NARROW and tensor.dtype.name != dtype.name:
+            raise SettingError(
+                f"memory is {memory!r}, for which weights have to stay in their files, but {name} "
+                f"is {tensor.dtype.name}; compute in that, or store it as {dtype.name} or float16"
+            )
+
+
+def _convert(
+    tensors: Mapping[str, Stored], dtype: np.dtype[Any], widen: bool
+) -> dict[str, npt.NDArray[Any]]:
+    def converted(tensor: Stored) -> npt.NDArray[Any]:
+        if not widen and tensor.dtype in NARROW and tensor.data.ndim > 1:
+            return as_stored(tensor)
+        floats = to_floats(tensor, dtype)
+        if not np.may_share_memory(floats, tensor.data):
+            release(tensor.data)
+        return floats
+
     # What a file holds once under two names stays one array.
-    distinct = {id(tensor): tensor for tensor in tensors.values()}
-    converted = {key: to_floats(tensor, dtype) for key, tensor in distinct.items()}
-    return {name: converted[id(tensor)] for name, tensor in tensors.items()}
+    arrays = {id(tensor): converted(tensor) for tensor in tensors.values()}
+    return {name: arrays[id(tensor)] for name, tensor in tensors.items()}
 
 
-def _warn_if_not_finite(arrays: Mapping[str, Array], where: str) -> None:
-    bad = [name for name, array in arrays.items() if not is_finite(array)]
+def _warn_if_not_finite(
+    arrays: Mapping[str, npt.NDArray[Any]], where: str, *, release: bool
+) -> None:
+    bad = non_finite(arrays, release=release)
     if bad:
         warnings.warn(
             f"{where}: NaN or infinity in {', '.join(bad)}; what the model says means nothing",

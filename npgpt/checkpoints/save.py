@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from npgpt.checkpoints import names, safetensors
 from npgpt.checkpoints.dtypes import DTYPES
 from npgpt.checkpoints.files import replacing
@@ -15,6 +17,7 @@ from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import Parameters, from_arrays, to_arrays
+from npgpt.ops.half import widen
 from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.encoding import Tokenizer
 
@@ -46,7 +49,11 @@ def save(
         raise SettingError(f"dtype is {dtype!r}; choose from {', '.join(STORAGE)}")
     arrays = to_arrays(parameters)
     from_arrays(arrays, config)
-    renamed = {n if n == names.HEAD else names.PREFIX + n: array for n, array in arrays.items()}
+    renamed = {
+        # The writer takes floats, and bfloat16 is kept as its bits.
+        n if n == names.HEAD else names.PREFIX + n: widen(a) if a.dtype == np.uint16 else a
+        for n, a in arrays.items()
+    }
     fields = to_json(config) | {"torch_dtype": dtype}
     if generation_config is None:
         generation_config = {n: fields[n] for n in _TOKEN_IDS if fields[n] is not None}

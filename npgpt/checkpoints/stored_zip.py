@@ -14,8 +14,11 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
+from npgpt.model.mapped import release
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -28,6 +31,7 @@ _IN_ZIP64 = 0xFFFFFFFF  # stands for a number too large, which is then in the zi
 _ZIP64_FIELD = 1
 # An entry takes a few times more memory than bytes of the file. GPT-2 XL has 600.
 _MAX_MEMBERS = 65_535
+_CHUNK = 2**22  # bytes of a checksum that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,13 @@ def check_sum(data: mmap.mmap, member: Member, where: str) -> None:
     """
     if member.crc == 0:  # what torch.save writes where it is told not to compute them
         return
-    with memoryview(data) as view, view[member.start : member.start + member.size] as stretch:
-        crc = zlib.crc32(stretch)
+    crc = 0
+    if member.size:  # frombuffer refuses an empty stretch
+        stretch = np.frombuffer(data, np.uint8, member.size, member.start)
+        for start in range(0, member.size, _CHUNK):
+            chunk = stretch[start : start + _CHUNK]
+            crc = zlib.crc32(chunk.data, crc)
+            release(chunk)
     if crc != member.crc:
         raise CheckpointError(
             f"{where}: member {quoted(member.name)} has the checksum {crc:08x}, "

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.checkpoints import safetensors, strict_json, torch_pickle
+from npgpt.checkpoints import safetensors, strict_json
 from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import find, map_file, read_bytes
 from npgpt.checkpoints.quoting import kind, quoted
@@ -84,6 +84,9 @@ def _file(path: Path, check_sums: bool) -> tuple[str, dict[str, Stored]]:
     """One file's tensors, by the format that its first bytes show, whatever its name."""
     data = map_file(path)
     if data[:4] in (b"PK\3\4", b"PK\5\6"):
+        # Imported here because few models need it, and it takes a tenth of the time to import all.
+        from npgpt.checkpoints import torch_pickle
+
         return TORCH, torch_pickle.read(path, check_sums=check_sums)
     if data[8:9] == b"{":
         return SAFETENSORS, safetensors.read(path)

@@ -34,6 +34,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     inputs.add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
     inputs.add_model(parser)
     inputs.add_dtype(parser)
+    inputs.add_memory(parser)
     parser.add_argument(
         "--seed",
         metavar="N",

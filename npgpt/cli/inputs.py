@@ -1,5 +1,6 @@
 """What commands read: a model, a text, token ids."""
 
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
@@ -37,6 +38,24 @@ def add_dtype(parser: ArgumentParser) -> None:
         default="float32",
         help="compute in float32 (default) or float64",
     )
+    parser.set_defaults(widen=True, memory=None)
+
+
+def add_memory(parser: ArgumentParser) -> None:
+    """Declare --memory and --no-widen, after --dtype."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=size,
+        help="take no more memory than that, such as 2GB: weights that do not fit are read from "
+        "the file again for each token",
+    )
+    parser.add_argument(
+        "--no-widen",
+        dest="widen",
+        action="store_false",
+        help="keep weights that are stored in 16 bits so: half the memory, and slower",
+    )
 
 
 def add_text(parser: ArgumentParser, ids_option: str, ids_help: str) -> None:
@@ -52,9 +71,14 @@ def add_text(parser: ArgumentParser, ids_option: str, ids_help: str) -> None:
 
 
 def load(arguments: Namespace) -> GPT:
-    """The model that --model and --dtype ask for; its warnings are said."""
+    """The model that --model and the options beside it ask for; its warnings are said."""
     with saying_warnings():
-        return npgpt.gpt.load(arguments.model, dtype=arguments.dtype)
+        return npgpt.gpt.load(
+            arguments.model,
+            dtype=arguments.dtype,
+            widen=arguments.widen,
+            memory=arguments.memory,
+        )
 
 
 def read(arguments: Namespace) -> str | list[int]:
@@ -90,6 +114,22 @@ def natural(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
         raise ArgumentTypeError(f"{quoted(text)} is not a whole number, 0 or more")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Bytes, of a text such as "2GB", "1.5 GiB", "800MB" or "2000000000".
+
+    >>> size("2GB"), size("1.5 GiB")
+    (2000000000, 1610612736)
+    """
+    found = re.fullmatch(
+        r"([0-9]{1,20})(?:\.([0-9]{1,20}))? ?(?:([KMGT])(I?))?B?", text, re.ASCII | re.IGNORECASE
+    )
+    if found is None:
+        raise ArgumentTypeError(f"{quoted(text)} is not a size; write it as in 2GB, 800MB or 2GiB")
+    whole, part, letter, binary = found.groups("")
+    power = " KMGT".index(letter.upper() or " ")
+    return int(int(whole + part) * (1024 if binary else 1000) ** power // 10 ** len(part))
 
 
 def _text(arguments: Namespace) -> str:

@@ -13,12 +13,26 @@ from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.ops.attention import Shared
 
+# A processor's cache fetches a line of numbers at a time. Rows at a distance of many times as many
+# would all compete for the same few places in it.
+_LINE, _CROWDED = 16, 128
+
+
+def _spread(length: int) -> int:
+    """The length of a row, or a line more where rows of that length would be crowded.
+
+    >>> _spread(10), _spread(1024)
+    (10, 1040)
+    """
+    return length + _LINE if length and length % _CROWDED == 0 else length
+
 
 @dataclass
 class _Store:
     """Room for more positions than are filled, so that appending seldom copies.
 
-    keys and values: (layer, batch, head, capacity, head_dim).
+    values: (layer, batch, head, capacity, head_dim); keys: (layer, batch, head, head_dim,
+    capacity), the layout of the product that they go into.
     """
 
     keys: Array
@@ -27,16 +41,14 @@ class _Store:
 
     def copy(self, rows: Sequence[int], length: int, more: int) -> _Store:
         """The first `length` positions of these rows, with room for as many again, and `more`."""
-        layers, _, heads, _, width = self.keys.shape
-        capacity = max(2 * length, length + more)
-
-        def copied(old: Array) -> Array:
-            new = np.empty((layers, len(rows), heads, capacity, width), old.dtype)
-            for place, row in enumerate(rows):
-                new[:, place, :, :length] = old[:, row, :, :length]
-            return new
-
-        return _Store(copied(self.keys), copied(self.values), length)
+        layers, _, heads, width, _ = self.keys.shape
+        capacity = _spread(max(2 * length, length + more))
+        keys = np.empty((layers, len(rows), heads, width, capacity), self.keys.dtype)
+        values = np.empty((layers, len(rows), heads, capacity, width), self.values.dtype)
+        for place, row in enumerate(rows):
+            keys[:, place, ..., :length] = self.keys[:, row, ..., :length]
+            values[:, place, :, :length] = self.values[:, row, :, :length]
+        return _Store(keys, values, length)
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,8 @@ class Cache:
         own, shared = slice(self._own_length), self._shared
         if shared is not None:
             shared = Shared(shared.key[index], shared.value[index], shared.source)
-        return self._own.keys[index, :, :, own], self._own.values[index, :, :, own], shared
+        keys = self._own.keys[index, ..., own].swapaxes(-1, -2)
+        return keys, self._own.values[index, :, :, own], shared
 
     def extend(self, mask: Mask) -> Cache:
         """A cache with the positions of mask (batch, query) added, keys and values still to fill.
@@ -83,7 +96,7 @@ class Cache:
         """
         own, length, new = self._own, self._own_length, mask.shape[1]
         # A store filled past our length already belongs to another continuation.
-        if own.filled > length or length + new > own.keys.shape[3]:
+        if own.filled > length or length + new > own.keys.shape[-1]:
             own = own.copy(range(len(mask)), length, new)
         own.filled = length + new
         return Cache(np.concatenate([self.real, mask], axis=1), own, self._shared)
@@ -91,7 +104,7 @@ class Cache:
     def write(self, index: int, key: Array, value: Array) -> None:
         """Fill the last positions of one layer: key and value (batch, head, query, head_dim)."""
         new = slice(self._own_length - key.shape[2], self._own_length)
-        self._own.keys[index, :, :, new] = key
+        self._own.keys[index, ..., new] = key.swapaxes(-1, -2)
         self._own.values[index, :, :, new] = value
 
     def select(self, rows: Sequence[int]) -> Cache:
@@ -130,11 +143,13 @@ class Cache:
     def _branch(self) -> Cache:
         """The same positions, all of them shared: for a cache that shares nothing yet."""
         rows, held = np.arange(len(self.real)), slice(self.length)
-        keys, values = self._own.keys[:, :, :, held], self._own.values[:, :, :, held]
+        keys = self._own.keys[..., held].swapaxes(-1, -2)
+        values = self._own.values[:, :, :, held]
         return Cache(self.real, self._own.copy(range(len(rows)), 0, 1), Shared(keys, values, rows))
 
 
 def empty(config: Config, batch: int, dtype: npt.DTypeLike) -> Cache:
     """The cache of a model that has read nothing."""
-    nothing = np.empty((config.n_layer, batch, config.n_head, 0, config.head_dim), dtype)
-    return Cache(np.empty((batch, 0), dtype=bool), _Store(nothing, nothing, 0))
+    rows = (config.n_layer, batch, config.n_head)
+    keys = np.empty((*rows, config.head_dim, 0), dtype)
+    return Cache(np.empty((batch, 0), dtype=bool), _Store(keys, keys.swapaxes(-1, -2), 0))

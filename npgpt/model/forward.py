@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from npgpt.arrays import Array, Mask, Tokens, quiet
 from npgpt.config import Config
 from npgpt.errors import PromptError
 from npgpt.model.cache import Cache, empty
 from npgpt.model.inputs import checked_positions, checked_tokens
-from npgpt.model.parameters import MLP, Affine, Attention, Block, Parameters
+from npgpt.model.parameters import MLP, Affine, Attention, Block, Embedding, Parameters
 from npgpt.ops.activation import ACTIVATIONS
 from npgpt.ops.attention import attention, causal_mask
 from npgpt.ops.embedding import embedding
+from npgpt.ops.half import widen
 from npgpt.ops.layer_norm import layer_norm
 from npgpt.ops.linear import linear
 from npgpt.trace import Tap, discard
@@ -29,8 +31,8 @@ from npgpt.trace import Tap, discard
 class Output(NamedTuple):
     """What a forward pass gives.
 
-    logits (batch, kept, vocab); hidden (batch, query, embd), the final layer norm's output; past,
-    the cache to go on from.
+    logits (batch, kept, vocab); hidden (batch, query, embd), the final layer norm's output, of the
+    columns kept; past, the cache to go on from.
     """
 
     logits: Array
@@ -47,6 +49,7 @@ def forward(
     mask: Mask | None = None,
     positions: Tokens | None = None,
     logits_to_keep: int | None = None,
+    hidden_to_keep: int | None = None,
     tap: Tap = discard,
 ) -> Output:
     """Logits for the token after each of `tokens`.
@@ -55,7 +58,9 @@ def forward(
     is real, default all: padding may stand on either side or between, and is not looked at.
     positions (batch, query), default the running count of real tokens, the past's included, so
     that a padded row equals the same row alone. `past` is the `past` of the call on the positions
-    before these. `logits_to_keep=n` gives the logits of the last n columns only.
+    before these. `logits_to_keep=n` gives the logits of the last n columns only, `hidden_to_keep=n`
+    their hidden states and logits: but for its keys and values, the last layer is then computed for
+    those columns alone.
 
     Everything is computed in the dtype of the parameters. What the result holds at a padding
     position means nothing.
@@ -66,7 +71,7 @@ def forward(
     tokens, mask = checked_tokens(tokens, mask)
     batch, query = tokens.shape
     if past is None:
-        past = empty(config, batch, parameters.wte.weight.dtype)
+        past = empty(config, batch, parameters.dtype)
     elif len(past.real) != batch:
         raise PromptError(f"{batch} rows of tokens cannot go on from {len(past.real)} rows of past")
     if positions is None:
@@ -78,12 +83,15 @@ def forward(
     run = _Pass(config, cache, may_look, tap)
 
     with quiet():
-        x = tap("token_embedding", None, embedding(tokens, parameters.wte.weight))
-        x = x + tap("position_embedding", None, embedding(positions, parameters.wpe.weight))
+        x = tap("token_embedding", None, _looked_up(tokens, parameters.wte, parameters.dtype))
+        x = x + tap(
+            "position_embedding", None, _looked_up(positions, parameters.wpe, parameters.dtype)
+        )
         for layer, block in enumerate(parameters.h):
-            x = _block(x, block, run, layer)  # batch, query, embd
-        hidden = tap("ln_f", None, _normed(x, parameters.ln_f, config))
-        kept = hidden if logits_to_keep is None else hidden[:, max(query - logits_to_keep, 0) :]
+            keep = hidden_to_keep if layer == config.n_layer - 1 else None
+            x = _block(x, block, run, layer, keep)  # batch, query, embd
+        hidden = tap("ln_f", None, _normed(_last(x, hidden_to_keep), parameters.ln_f, config))
+        kept = _last(hidden, logits_to_keep)
         logits = tap("logits", None, linear(kept, parameters.lm_head.weight.T, None))
     return Output(logits, hidden, cache)
 
@@ -98,24 +106,36 @@ class _Pass:
     tap: Tap
 
 
-def _block(x: Array, block: Block, run: _Pass, layer: int) -> Array:
+def _looked_up(ids: Tokens, table: Embedding, dtype: npt.DTypeLike) -> Array:
+    rows = embedding(ids, table.weight)
+    return rows if rows.dtype == dtype else widen(rows, dtype)
+
+
+def _last(array: Array, columns: int | None) -> Array:
+    """The last columns of an array (batch, query, embd), or all of them for None."""
+    return array if columns is None else array[:, max(array.shape[1] - columns, 0) :]
+
+
+def _block(x: Array, block: Block, run: _Pass, layer: int, keep: int | None) -> Array:
+    """What the block makes of x (batch, query, embd), for its last `keep` columns, None for all."""
     tap = run.tap
     x = tap("resid_pre", layer, x)
     normed = tap("ln_1", layer, _normed(x, block.ln_1, run.config))
-    x = x + tap("attn_out", layer, _attention(normed, block.attn, run, layer))
+    x = _last(x, keep) + tap("attn_out", layer, _attention(normed, block.attn, run, layer, keep))
     x = tap("resid_mid", layer, x)
     normed = tap("ln_2", layer, _normed(x, block.ln_2, run.config))
     x = x + tap("mlp_out", layer, _mlp(normed, block.mlp, run, layer))
     return tap("resid_post", layer, x)
 
 
-def _attention(x: Array, attn: Attention, run: _Pass, layer: int) -> Array:
+def _attention(x: Array, attn: Attention, run: _Pass, layer: int, keep: int | None) -> Array:
     config, tap = run.config, run.tap
     batch, query, embd = x.shape
     qkv = linear(x, attn.c_attn.weight, attn.c_attn.bias)  # batch, query, 3 * embd
     qkv = qkv.reshape(batch, query, 3, config.n_head, config.head_dim)
     q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # batch, head, query, head_dim each
-    q = tap("query", layer, q)
+    first = 0 if keep is None else max(query - keep, 0)
+    q = tap("query", layer, q[:, :, first:])
     run.cache.write(layer, tap("key", layer, k), tap("value", layer, v))
     keys, values, shared = run.cache.layer(layer)  # batch, head, key, head_dim
 
@@ -125,10 +145,17 @@ def _attention(x: Array, attn: Attention, run: _Pass, layer: int) -> Array:
     if config.scale_attn_by_inverse_layer_idx:
         scale /= layer + 1
     out = attention(
-        q, keys, values, mask=run.may_look, scale=scale, shared=shared, tap=tap, layer=layer
+        q,
+        keys,
+        values,
+        mask=run.may_look[:, :, first:],
+        scale=scale,
+        shared=shared,
+        tap=tap,
+        layer=layer,
     )
     out = tap("head_out", layer, out)  # batch, head, query, head_dim
-    merged = out.swapaxes(1, 2).reshape(batch, query, embd)
+    merged = out.swapaxes(1, 2).reshape(batch, -1, embd)
     return linear(merged, attn.c_proj.weight, attn.c_proj.bias)
 
 

@@ -1,6 +1,6 @@
 """The weights of a GPT-2: a frozen tree whose field names are those of the checkpoints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from npgpt.config import Config
 from npgpt.errors import CheckpointError
 
 Shapes = dict[str, tuple[int, ...]]
+NARROW = ("float16", "uint16")  # what matrices may be kept in; uint16 stands for bfloat16
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,22 @@ class Block:
 
 @dataclass(frozen=True)
 class Parameters:
-    """All weights. Where the head is tied, `lm_head` is `wte` itself."""
+    """All weights. Where the head is tied, `lm_head` is `wte` itself.
+
+    Matrices may be kept in 16 bits, as float16 or, for bfloat16, its bits in a uint16; `ops.half`
+    widens them as they are used.
+    """
 
     wte: Embedding
     wpe: Embedding
-    h: tuple[Block, ...]
+    h: Sequence[Block]
     ln_f: Affine
     lm_head: Embedding
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the model computes in, float32 or float64."""
+        return self.ln_f.weight.dtype
 
 
 def shapes(config: Config) -> Shapes:
@@ -99,8 +109,9 @@ def shapes(config: Config) -> Shapes:
 def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Parameters:
     """The parameter tree of arrays named and shaped as in `shapes(config)`, without copying them.
 
-    All must share one dtype, float32 or float64: that is the dtype the model computes in.
-    Raises CheckpointError, once, naming every tensor that is missing, unexpected or mis-shaped.
+    All must share one dtype, float32 or float64, which is what the model computes in; but any
+    matrix may be float16, or uint16 for the bits of bfloat16. Raises CheckpointError, once, naming
+    every tensor that is missing, unexpected or mis-shaped.
     """
     expected = shapes(config)
     problems = [
@@ -117,10 +128,11 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Param
             f"the tensors are not those of the config ({len(problems)} differ): "
             + "; ".join(problems)
         )
-    dtypes = sorted({str(array.dtype) for array in arrays.values()})
-    if len(dtypes) != 1 or dtypes[0] not in ("float32", "float64"):
+    wide = {str(a.dtype) for a in arrays.values() if a.ndim < 2 or a.dtype.name not in NARROW}
+    if len(wide) != 1 or not wide <= {"float32", "float64"}:
         raise CheckpointError(
-            f"the tensors are {', '.join(dtypes)}; convert all of them to float32 or to float64"
+            f"the tensors are {', '.join(sorted(wide))}; convert all of them to float32 or to "
+            "float64 (matrices may be float16)"
         )
 
     def affine(name: str) -> Affine:
@@ -152,10 +164,20 @@ def to_arrays(parameters: Parameters) -> dict[str, Array]:
     return arrays
 
 
+def weights(block: Block) -> Iterator[Array]:
+    """Every tensor of a layer."""
+    return (array for _, array in _leaves(block, ""))
+
+
 def _leaves(node: object, name: str) -> Iterator[tuple[str, Array]]:
     if isinstance(node, np.ndarray):
         yield name, node
         return
-    children = enumerate(node) if isinstance(node, tuple) else vars(node).items()
+    # By index: going through layers makes room for them.
+    children = (
+        ((place, node[place]) for place in range(len(node)))
+        if isinstance(node, Sequence)
+        else vars(node).items()
+    )
     for key, child in children:
         yield from _leaves(child, f"{name}.{key}" if name else str(key))

@@ -10,7 +10,7 @@ from npgpt.model.forward import Output, forward
 from npgpt.model.inputs import checked_tokens
 from npgpt.model.parameters import Parameters
 
-CHUNK = 256
+CHUNK = 1024
 
 
 def prefill(
@@ -21,13 +21,13 @@ def prefill(
     past: Cache | None = None,
     mask: Mask | None = None,
     logits_to_keep: int = 1,
+    hidden_to_keep: int | None = None,
     chunk: int = CHUNK,
 ) -> Output:
     """`forward` over `chunk` columns at a time: the same result, in less memory.
 
-    tokens and mask (batch, query). Attention scores take batch · head · chunk · key numbers in
-    place of batch · head · query · key. The Output has the hidden state of every column, and the
-    logits of the last `logits_to_keep`: no others are computed.
+    tokens and mask (batch, query). The Output has the hidden states of the last `hidden_to_keep`
+    columns (default all), and the logits of the last `logits_to_keep`: no others are computed.
     """
     if chunk < 1:
         raise SettingError(f"chunk is {chunk!r}; read at least 1 column at a time")
@@ -44,6 +44,7 @@ def prefill(
             past=past,
             mask=mask[:, part],
             logits_to_keep=max(logits_to_keep - after, 0),
+            hidden_to_keep=None if hidden_to_keep is None else max(hidden_to_keep - after, 0),
         )
         logits.append(output.logits)
         hidden.append(output.hidden)

@@ -10,7 +10,11 @@ from npgpt.config import Config
 from npgpt.errors import NonFiniteError, PromptError, SettingError
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters
+from npgpt.ops.linear import linear
 from npgpt.ops.softmax import log_softmax
+from npgpt.ops.tiles import parts
+
+_COLUMNS = 64  # whose logits are computed together
 
 
 @dataclass(frozen=True)
@@ -71,18 +75,26 @@ def log_probabilities(
     wrong = (tokens < 0) | (tokens >= config.vocab_size)
     if wrong.any():
         raise PromptError(f"id {tokens[wrong][0]} is not one of the {config.vocab_size} known ids")
-    parts: list[float] = []
+    scores: list[float] = []
     start, end = 0, 0  # the window reads tokens[start:end] and predicts tokens[start + 1 : end + 1]
     while end < len(tokens) - 1:
         scored = end
         end = min(start + window, len(tokens) - 1)
-        output = forward(tokens[None, start:end], parameters, config, logits_to_keep=end - scored)
+        read = forward(
+            tokens[None, start:end],
+            parameters,
+            config,
+            logits_to_keep=0,
+            hidden_to_keep=end - scored,
+        )
         targets = tokens[scored + 1 : end + 1]
-        # One row at a time: in float64 all of them would be large.
-        rows = (log_softmax(row.astype(np.float64)) for row in output.logits[0])
-        parts += [row[target] for row, target in zip(rows, targets, strict=True)]
+        # A few columns' logits at a time, and one in float64: all of them would be large.
+        for part in parts(len(targets), _COLUMNS):
+            logits = linear(read.hidden[0, part], parameters.lm_head.weight.T, None)
+            rows = (log_softmax(row.astype(np.float64)) for row in logits)
+            scores += [row[target] for row, target in zip(rows, targets[part], strict=True)]
         start = end + stride - window
-    found = np.array(parts)
+    found = np.array(scores)
     if np.isnan(found).any():
         raise NonFiniteError(
             f"the log-probability of token {np.isnan(found).argmax() + 1} is NaN; look for NaN or "

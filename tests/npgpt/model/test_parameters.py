@@ -62,12 +62,34 @@ def test_one_error_names_every_tensor_that_is_wrong():
     assert "(12, 4)" in message
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.int64, np.float64])
-def test_tensors_of_another_dtype_are_refused(dtype):
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("wte.weight", np.int64),
+        ("wte.weight", np.float64),
+        ("wte.weight", np.int16),
+        ("ln_f.bias", np.float16),
+        ("h.1.mlp.c_fc.bias", np.uint16),
+    ],
+)
+def test_tensors_of_another_dtype_are_refused(name, dtype):
     arrays = build_weights("trained", 0, CONFIG)
-    arrays["wte.weight"] = arrays["wte.weight"].astype(dtype)
+    arrays[name] = arrays[name].astype(dtype)
     with pytest.raises(CheckpointError, match=np.dtype(dtype).name):
         from_arrays(arrays, from_json(CONFIG))
+
+
+@pytest.mark.parametrize("kept", [np.float16, np.uint16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_matrices_may_be_kept_in_16_bits(kept, dtype):
+    arrays = {
+        name: array.astype(kept if array.ndim > 1 else dtype)
+        for name, array in build_weights("trained", 0, CONFIG).items()
+    }
+    parameters = from_arrays(arrays, from_json(CONFIG))
+    assert parameters.dtype == dtype
+    back = to_arrays(parameters)
+    assert all(back[name] is arrays[name] for name in arrays)
 
 
 def test_the_tree_is_frozen():

@@ -1,0 +1,61 @@
+"""The same weights, in the layout in which a few rows are multiplied fastest."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from npgpt import threads
+from npgpt.arrays import Array
+from npgpt.model.parameters import MLP, Affine, Attention, Block, Parameters
+from npgpt.ops.tiles import parts
+
+_SIDE = 128  # of the square blocks that are turned over at a time
+
+
+def column_major(parameters: Parameters) -> Parameters:
+    """The tree with the columns of each linear map one after another in memory: a copy of those.
+
+    What the weights are is the same, and so are embeddings, biases, layer norms and the head: see
+    `ops.few_rows`. The copy of a 124M model takes 340 MB and a fifth of a second. Weights that are
+    kept in 16 bits, or evicted to hold a budget of memory, are given back as they are.
+
+    >>> from npgpt.config import Config
+    >>> from npgpt.model.parameters import from_arrays, shapes
+    >>> tiny = Config(vocab_size=5, n_positions=3, n_embd=2, n_head=1, n_layer=1)
+    >>> before = from_arrays({name: np.ones(shape) for name, shape in shapes(tiny).items()}, tiny)
+    >>> after = column_major(before)
+    >>> before.h[0].mlp.c_fc.weight.strides, after.h[0].mlp.c_fc.weight.strides
+    ((64, 8), (8, 16))
+    """
+    blocks = parameters.h
+    if not isinstance(blocks, tuple):
+        return parameters
+    if any(block.mlp.c_fc.weight.dtype != parameters.dtype for block in blocks):
+        return parameters
+    return replace(parameters, h=tuple(map(_block, blocks)))
+
+
+def _block(block: Block) -> Block:
+    attn, mlp = block.attn, block.mlp
+    return replace(
+        block,
+        attn=Attention(_affine(attn.c_attn), _affine(attn.c_proj)),
+        mlp=MLP(_affine(mlp.c_fc), _affine(mlp.c_proj)),
+    )
+
+
+def _affine(affine: Affine) -> Affine:
+    return Affine(_turned(affine.weight), affine.bias)
+
+
+def _turned(weight: Array) -> Array:
+    columns = np.empty(weight.shape[::-1], weight.dtype)
+
+    def turn(part: slice) -> None:
+        # Block by block: a whole row or column at a time would leave the cache before its reuse.
+        for rows in parts(len(weight), _SIDE):
+            columns[part, rows] = weight[rows, part].T
+
+    threads.run(turn, parts(weight.shape[1], _SIDE))
+    columns.flags.writeable = False
+    return columns.T
