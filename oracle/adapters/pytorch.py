@@ -1,4 +1,4 @@
-"""The oracle's own PyTorch code as a subject, on any device and in any dtype."""
+"""The oracle's own PyTorch code as subjects, on any device and in any dtype."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from oracle.adapters import pytorch_decoding
 from oracle.adapters.subject import Subject
 from oracle.bounds.rounding import Array
 from oracle.decoding.pipeline import FILTERS, PROCESSORS
+from oracle.inference import Inference
 from oracle.ops.softmax import log_softmax, softmax
 from oracle.strategies.decoding_problems import DECODERS, settings_of
 
@@ -77,6 +78,36 @@ def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
         decoders=DECODERS,
         settings=SETTINGS,
     )
+
+
+def fast(*, dtype: str = "float32", device: str = "cpu") -> Subject:
+    """The fast path, `oracle.inference`: logits and steps.
+
+    A cache has a column for each position. A single column of real tokens is read by
+    `Inference.step`, so on CUDA by a graph; all else by `Inference.extend`.
+    """
+
+    def begun(config: Any, weights: Any, shape: tuple[int, int]) -> Inference:
+        tensors = {name: torch.tensor(np.array(value)) for name, value in weights.items()}
+        batch, length = shape
+        kind = getattr(torch, dtype)
+        return Inference(tensors, config, batch=batch, length=length, dtype=kind, device=device)
+
+    def logits(config: Any, weights: Any, tokens: Array, mask: Array) -> Array:
+        return array(begun(config, weights, tokens.shape).extend(tokens.tolist(), mask.tolist()))
+
+    def step(config: Any, weights: Any, tokens: Array, mask: Array, cache: Any) -> Any:
+        batch, query = tokens.shape
+        new = mask[:, mask.shape[1] - query :]
+        if cache is None:
+            limit = {**model.DEFAULTS, **config}["n_positions"]
+            cache = begun(config, weights, (batch, limit))
+        elif query == 1 and new.all():
+            return array(cache.step(tokens[:, 0].tolist()))[:, None], cache
+        return array(cache.extend(tokens.tolist(), new.tolist())), cache
+
+    name = f"oracle's fast path (PyTorch {torch.__version__}, {device})"
+    return Subject(name, dtype, logits=logits, step=step)
 
 
 def array(tensor: Tensor) -> Array:

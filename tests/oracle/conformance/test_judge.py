@@ -32,6 +32,14 @@ def test_what_ships_is_right(name):
         assert outcome.verdict == RIGHT, (check.name, outcome.counts, outcome.says)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_fast_path_is_right(dtype):
+    subject = guarded(pytorch.fast(dtype=dtype))
+    checks = named("model/*", "cache/*")
+    verdicts = {check.name: run(check, subject, count=EXAMPLES).verdict for check in checks}
+    assert verdicts == {check.name: RIGHT for check in checks}
+
+
 def test_the_names_of_checks_are_different_and_each_area_has_its_mutants():
     assert len({check.name for check in CHECKS}) == len(CHECKS)
     families = {power.family(mutant.area) for mutant in power.MUTANTS}
