@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from npgpt.cli import generate, inspect, score, tokenize
+from npgpt.cli import bench, generate, inspect, score, tokenize
 from npgpt.cli.command import Command
 from npgpt.cli.output import say, versions
 from npgpt.errors import NpgptError, SettingError
 
-_COMMANDS = (generate.COMMAND, score.COMMAND, tokenize.COMMAND, inspect.COMMAND)
+_COMMANDS = (generate.COMMAND, score.COMMAND, tokenize.COMMAND, inspect.COMMAND, bench.COMMAND)
 
 # Exit codes: 2 as argparse has it; 128 + the signal's number as a shell reports SIGINT and SIGPIPE.
 _FAILED = 2
@@ -78,7 +78,7 @@ def _run(argv: Sequence[str] | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="npgpt",
-        description="GPT-2 in NumPy: continue a text, score it, tokenize it, look into a model.",
+        description="GPT-2 in NumPy: continue, score, tokenize a text; look into a model, time it.",
         epilog="npgpt COMMAND --help explains a command and gives examples.",
         allow_abbrev=False,
     )
