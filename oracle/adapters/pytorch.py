@@ -11,7 +11,7 @@ from oracle.adapters import pytorch_decoding
 from oracle.adapters.subject import Subject
 from oracle.bounds.rounding import Array
 from oracle.decoding.pipeline import FILTERS, PROCESSORS
-from oracle.inference import Inference
+from oracle.fast.inference import Inference
 from oracle.ops.softmax import log_softmax, softmax
 from oracle.strategies.decoding_problems import DECODERS, settings_of
 
@@ -81,7 +81,7 @@ def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
 
 
 def fast(*, dtype: str = "float32", device: str = "cpu") -> Subject:
-    """The fast path, `oracle.inference`: logits and steps.
+    """The fast path, `oracle.fast.inference`: logits and steps.
 
     A cache has a column for each position. A single column of real tokens is read by
     `Inference.step`, so on CUDA by a graph; all else by `Inference.extend`.

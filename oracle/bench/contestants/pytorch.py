@@ -14,7 +14,7 @@ from oracle.bench.tasks import Generate, Rows, curve_tasks, decoding_tasks
 
 def contestant(setup: Setup) -> Contestant:
     """Greedy; one preallocated cache for each batch."""
-    from oracle.inference import Inference
+    from oracle.fast.inference import Inference
 
     @functools.cache
     def weights() -> dict[str, torch.Tensor]:

@@ -1,12 +1,12 @@
 """What a model has read, held on the device in place; and a step over it, as a CUDA graph there.
 
-The state of `oracle.inference`, which checks all that comes here, and says why it is so.
+The state of `oracle.fast.inference`, which checks all that comes here, and says why it is so.
 """
 
 import torch
 from torch import Tensor
 
-from oracle.laid_out import LaidOut, logits, new_cache, residual
+from oracle.fast.laid_out import LaidOut, logits, new_cache, residual
 from oracle.ops.attention import causal_mask
 
 BUCKET = 256  # columns; how finely the length of a static step is graded

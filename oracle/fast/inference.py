@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from oracle import model
-from oracle.held import Held
-from oracle.laid_out import lay_out, logits
+from oracle.fast.held import Held
+from oracle.fast.laid_out import lay_out, logits
 
 Ids: TypeAlias = Tensor | Sequence[int] | Sequence[Sequence[int]]
 Mask: TypeAlias = Tensor | Sequence[Sequence[bool]] | None

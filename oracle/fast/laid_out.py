@@ -1,6 +1,6 @@
 """GPT-2's weights laid out for speed, and its blocks over keys and values that are held in place.
 
-The arithmetic of `oracle.inference`, which says why it is so.
+The arithmetic of `oracle.fast.inference`, which says why it is so.
 """
 
 import math

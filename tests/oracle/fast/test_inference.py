@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from tiny_models import whole_models
 from verdicts import MISMATCH, MOST_TIES, TIE, chosen
 
-from oracle import held, model
+from oracle import model
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import noise_floor
 from oracle.conformance.explore import collect
 from oracle.conformance.model_examples import exact_in
-from oracle.inference import Inference
+from oracle.fast import held
+from oracle.fast.inference import Inference
 from oracle.strategies.configs import configs
 from oracle.strategies.tokens import batches
 from oracle.strategies.weights import build_weights, weights
