@@ -28,11 +28,8 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def _product(x: Array, weight: Array) -> Array:
-    if 1 < len(x) <= few_rows.FEW and weight.size > TILE:
-        if weight.flags.f_contiguous:
-            return few_rows.by_columns(x, weight.T)
-        if weight.flags.c_contiguous:
-            return few_rows.by_rows(x, weight)
+    if 1 < len(x) <= few_rows.FEW and weight.size > TILE and weight.flags.f_contiguous:
+        return few_rows.by_columns(x, weight.T)
     product: Array = x @ weight
     return product
 
