@@ -6,6 +6,7 @@ import torch
 from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
+from whole_rows import on_whole_rows
 
 import oracle.bounds.attention as bounds
 from npgpt.ops.attention import Shared, attention, causal_mask
@@ -58,17 +59,10 @@ def test_shared_keys_are_as_if_each_row_had_them_in_front_of_its_own(data, scale
         shared = Shared(shared_key, shared_value, source)
         return attention(q, key, value, shared=shared, **options)
 
-    def gathered(function, concatenate):
-        def on_whole_rows(q, shared_key, shared_value, key, value, **options):
-            keys = concatenate([shared_key[source], key], 2)
-            return function(q, keys, concatenate([shared_value[source], value], 2), **options)
-
-        return on_whole_rows
-
     held_to_oracle(
         ours,
-        gathered(oracle_attention, torch.cat),
-        gathered(bounds.attention, np.concatenate),
+        on_whole_rows(oracle_attention, torch.cat, source),
+        on_whole_rows(bounds.attention, np.concatenate, source),
         [q, *rest],
         layout=layout,
         mask=mask,

@@ -5,6 +5,7 @@ from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from small_tiles import small_tiles
+from whole_rows import on_whole_rows
 
 import oracle.bounds.attention as bounds
 from npgpt.ops.attention import Shared, attention, causal_mask
@@ -55,17 +56,10 @@ def test_after_shared_keys_too(data, dtype):
     def ours(q, shared_key, shared_value, key, value, **options):
         return tiled(q, key, value, shared=Shared(shared_key, shared_value, source), **options)
 
-    def gathered(function, concatenate):
-        def on_whole_rows(q, shared_key, shared_value, key, value, **options):
-            keys = concatenate([shared_key[source], key], 2)
-            return function(q, keys, concatenate([shared_value[source], value], 2), **options)
-
-        return on_whole_rows
-
     held_to_oracle(
         ours,
-        gathered(oracle_attention, torch.cat),
-        gathered(bounds.attention, np.concatenate),
+        on_whole_rows(oracle_attention, torch.cat, source),
+        on_whole_rows(bounds.attention, np.concatenate, source),
         [q, *shared, k, v],
         mask=mask,
         scale=0.5,
