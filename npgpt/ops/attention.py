@@ -95,10 +95,7 @@ def attention(
             scores = _scores(run, tile)
             _mix(run, tile, softmax(scores, out=scores), out)
 
-        if len(tiles) == 1:
-            compute(tiles[0])
-        else:
-            threads.run(compute, tiles)
+        threads.run(compute, tiles)
         return out
     full = (batch, head, length, run.keys)
     scores: Array = np.full(full, -np.inf, query.dtype)

@@ -87,26 +87,20 @@ def _widen(stored: Stored, wide: Array) -> None:
             wide[...] = stored
 
 
-def linear_widened(x: Array, weight: Stored, bias: Array | None) -> Array:
-    """`x @ widen(W) + b`, of which never more than a tile is widened at a time.
+def product_widened(x: Array, weight: Stored) -> Array:
+    """`x @ widen(W)`, of which never more than a tile is widened at a time.
 
-    x (..., in), W (in, out), b (out) or None -> (..., out), in the dtype of x. W is float16, or
-    the bits of bfloat16, and may be a transposed view.
+    x (rows, in), W (in, out) -> (rows, out), in the dtype of x. W is float16, or the bits of
+    bfloat16, and may be a transposed view. Arithmetic is to be quiet (`arrays.quiet`).
 
-    >>> linear_widened(np.array([1.0, 2.0]), np.array([[1, 0], [0, 1]], np.float16), np.ones(2))
-    array([2., 3.])
+    >>> product_widened(np.array([[1.0, 2.0]]), np.array([[1, 0], [0, 1]], np.float16))
+    array([[1., 2.]])
     """
-    flat = x.reshape(-1, x.shape[-1])
-    with quiet():
-        if len(flat) > FEW:
-            y = _many_rows(flat, weight)
-        elif weight.flags.c_contiguous:
-            y = _few_rows(flat, weight)
-        else:
-            y = _few_rows_by_columns(flat, weight)
-        if bias is not None:
-            y += bias
-    return y.reshape(*x.shape[:-1], weight.shape[1])
+    if len(x) > FEW:
+        return _many_rows(x, weight)
+    if weight.flags.c_contiguous:
+        return _few_rows(x, weight)
+    return _few_rows_by_columns(x, weight)
 
 
 def _few_rows(x: Array, weight: Stored) -> Array:

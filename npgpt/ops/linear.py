@@ -3,7 +3,7 @@
 from npgpt import threads
 from npgpt.arrays import Array, quiet
 from npgpt.ops import few_rows
-from npgpt.ops.half import linear_widened
+from npgpt.ops.half import product_widened
 from npgpt.ops.tiles import TILE, parts
 
 
@@ -11,14 +11,13 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     """`x @ W + b`, or `x @ W` where the bias is None.
 
     x (..., in), weight W (in, out), bias b (out) -> (..., out). W is laid out in × out, as in
-    GPT-2's own code and in Hugging Face's Conv1D, the transpose of torch.nn.Linear.
+    GPT-2's own code and in Hugging Face's Conv1D, the transpose of torch.nn.Linear; it may be kept
+    in 16 bits, as `ops.half` has it.
 
     >>> import numpy as np
     >>> linear(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), np.ones(3))
     array([2., 3., 4.])
     """
-    if weight.dtype != x.dtype:
-        return linear_widened(x, weight, bias)
     # One product of two matrices: NumPy would otherwise run a small product for each leading index.
     with quiet():
         y = _product(x.reshape(-1, x.shape[-1]), weight)
@@ -28,6 +27,8 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def _product(x: Array, weight: Array) -> Array:
+    if weight.dtype != x.dtype:
+        return product_widened(x, weight)
     if 1 < len(x) <= few_rows.FEW and weight.size > TILE and weight.flags.f_contiguous:
         return few_rows.by_columns(x, weight.T)
     product: Array = x @ weight

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import oracle.bounds.linear as bounds
 from npgpt.ops import half
-from npgpt.ops.half import is_finite, linear_widened, widen
+from npgpt.ops.half import is_finite, widen
+from npgpt.ops.linear import linear
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import FINITE_KINDS, arrays
 
@@ -111,7 +112,7 @@ def test_a_product_with_widened_weights_is_the_oracles(
 
     def ours(x, weight, bias):
         with small():
-            return linear_widened(x, stored, bias if biased else None)
+            return linear(x, stored, bias if biased else None)
 
     def theirs(x, weight, bias):
         return oracle_linear(x, weight, bias if biased else None)
@@ -134,7 +135,7 @@ def test_at_the_true_sizes_too(kind, transposed, rows):
         stored = stored.view(np.uint16) & np.uint16(0xBFFF)  # no exponent so large as infinity's
     stored = stored.T if transposed else stored
     picked = rng.integers(0, 777, rows)
-    y = linear_widened(np.eye(777, dtype=np.float32)[picked], stored, None)
+    y = linear(np.eye(777, dtype=np.float32)[picked], stored, None)
     assert np.array_equal(y, widen(stored)[picked])
 
 
@@ -146,16 +147,16 @@ def test_the_same_call_gives_the_same_bits(transposed, rows):
     stored = rng.standard_normal((60, 80)).astype(np.float16)
     stored = np.asarray(stored, order="F" if transposed else "C")
     with small():
-        first = linear_widened(x, stored, None)
-        assert all(np.array_equal(linear_widened(x, stored, None), first) for _ in range(10))
+        first = linear(x, stored, None)
+        assert all(np.array_equal(linear(x, stored, None), first) for _ in range(10))
 
 
 def test_leading_axes_stay():
     x, weight = np.ones((2, 3, 4), np.float32), np.ones((4, 5), np.float16)
-    assert np.array_equal(linear_widened(x, weight, np.ones(5, np.float32)), np.full((2, 3, 5), 5))
+    assert np.array_equal(linear(x, weight, np.ones(5, np.float32)), np.full((2, 3, 5), 5))
 
 
 def test_an_infinite_weight_gives_what_ieee_754_says():
     weight = np.array([[np.inf, 1.0], [-np.inf, 2.0]], np.float16)
     x = np.ones((1, 2), np.float32)
-    assert np.array_equal(linear_widened(x, weight, None), [[np.nan, 3.0]], equal_nan=True)
+    assert np.array_equal(linear(x, weight, None), [[np.nan, 3.0]], equal_nan=True)
