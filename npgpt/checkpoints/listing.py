@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npgpt.checkpoints import names, weights
+from npgpt.checkpoints.contents import Weights
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def list_tensors(path: str | os.PathLike[str]) -> Listing:
     return of(weights.read(path, check_sums=False))
 
 
-def of(stored: weights.Weights) -> Listing:
+def of(stored: Weights) -> Listing:
     """The listing of weights that were found."""
     entries = (
         Entry(name, tensor.dtype.name, tensor.data.shape, tensor.data.nbytes, tensor.file)

@@ -1,10 +1,10 @@
 """Finding a model's weights in a folder, and reading them whatever their format."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from npgpt.checkpoints import safetensors, strict_json
+from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import find, map_file, read_bytes
 from npgpt.checkpoints.quoting import kind, quoted
@@ -34,15 +34,6 @@ _MISTAKEN = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file; npgpt reads safetensors and torch.save's archives"),
     (0, b"GGUF", "a GGUF file; npgpt reads safetensors and torch.save's archives"),
 )
-
-
-@dataclass(frozen=True)
-class Weights:
-    """All tensors of a model by the names that its files give them, none read yet."""
-
-    form: str
-    files: tuple[Path, ...]
-    tensors: dict[str, Stored]
 
 
 def locate(path: str | os.PathLike[str]) -> Path:
