@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,11 +32,11 @@ from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
 from npgpt.model.inputs import checked_tokens
 from npgpt.model.layout import column_major
-from npgpt.model.parameters import Parameters
+from npgpt.model.mapped import check_whole, mappings
+from npgpt.model.parameters import Parameters, to_arrays
 from npgpt.model.prefill import prefill
 from npgpt.model.score import Score, log_probabilities
 from npgpt.model.separate import Separate, logits_separately, read_separately
-from npgpt.ops.few_rows import FEW
 from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
 from npgpt.trace import Recorder
 
@@ -69,6 +70,7 @@ class GPT:
         a token is real.
         """
         rows = _rectangle(self._rows(tokens, None))
+        check_whole(self._mappings)
         if self.deterministic:
             return logits_separately(rows, self.parameters, self.config, mask=mask)
         return forward(rows, self.parameters, self.config, mask=mask).logits
@@ -77,6 +79,7 @@ class GPT:
         """The activations of one forward pass whose names match (`npgpt.trace.NAMES`)."""
         recorder = Recorder((names,) if isinstance(names, str) else tuple(names))
         ids = _rectangle(self._rows(prompt, None))
+        check_whole(self._mappings)
         forward(ids, self.parameters, self.config, tap=recorder)
         return recorder
 
@@ -143,6 +146,7 @@ class GPT:
         """
         (row,) = self._rows(text, None)
         before = [self._bos()] if add_bos else []
+        check_whole(self._mappings)
         found = log_probabilities(
             np.array([*before, *row]), self.parameters, self.config, stride=stride
         )
@@ -168,6 +172,7 @@ class GPT:
         keep: int = 1,
         hidden_to_keep: int | None = None,
     ) -> Reading:
+        check_whole(self._mappings)
         if self.deterministic:
             return Reading(
                 *read_separately(
@@ -182,10 +187,9 @@ class GPT:
         width = max(map(len, rows))
         tokens = np.array([[0] * (width - len(row)) + list(row) for row in rows])
         mask = np.array([[False] * (width - len(row)) + [True] * len(row) for row in rows])
-        going_on = past is not None and 1 < tokens.size <= FEW
         output = prefill(
             tokens,
-            self._for_few_rows if going_on else self.parameters,
+            self.parameters,
             self.config,
             past=past,
             mask=mask,
@@ -195,8 +199,9 @@ class GPT:
         return Reading(output.logits, output.hidden, output.past)
 
     @functools.cached_property
-    def _for_few_rows(self) -> Parameters:
-        return column_major(self.parameters)
+    def _mappings(self) -> list[mmap.mmap]:
+        layers = self.parameters.h[:]  # going through them could evict some
+        return mappings(to_arrays(dataclasses.replace(self.parameters, h=layers)).values())
 
     def settings(self, **given: Any) -> Settings:
         """The settings given, filled up with the checkpoint's own where these do not contradict."""
@@ -327,10 +332,9 @@ def load(
         shipped() if path is None else path, dtype=dtype, widen=widen, memory=memory
     )
     config = checkpoint.config
+    parameters = column_major(checkpoint.parameters)
     defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})
-    return GPT(
-        config, checkpoint.parameters, checkpoint.tokenizer, defaults, deterministic=deterministic
-    )
+    return GPT(config, parameters, checkpoint.tokenizer, defaults, deterministic=deterministic)
 
 
 def shipped() -> Path:

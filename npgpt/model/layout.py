@@ -1,4 +1,4 @@
-"""The same weights, in the layout in which a few rows are multiplied fastest."""
+"""The same weights, in the layout in which rows are multiplied by them fastest."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from npgpt import threads
 from npgpt.arrays import Array
+from npgpt.model.mapped import release
 from npgpt.model.parameters import MLP, Affine, Attention, Block, Parameters
 from npgpt.ops.tiles import parts
 
@@ -15,9 +16,11 @@ _SIDE = 128  # of the square blocks that are turned over at a time
 def column_major(parameters: Parameters) -> Parameters:
     """The tree with the columns of each linear map one after another in memory: a copy of those.
 
-    What the weights are is the same, and so are embeddings, biases, layer norms and the head: see
-    `ops.few_rows`. The copy of a 124M model takes 340 MB and a fifth of a second. Weights that are
-    kept in 16 bits, or evicted to hold a budget of memory, are given back as they are.
+    What the weights are is the same, and so are embeddings, biases, layer norms and the head. BLAS
+    is faster with this layout whenever several rows are read, and as fast with one: PERFORMANCE.md
+    has the figures. Copying a 124M model takes a fifth of a second, and no memory beside its own:
+    what was mapped from a file is given back. Weights that lie so already, are kept in 16 bits, or
+    are evicted to hold a budget of memory, stay as they are.
 
     >>> from npgpt.config import Config
     >>> from npgpt.model.parameters import from_arrays, shapes
@@ -49,6 +52,8 @@ def _affine(affine: Affine) -> Affine:
 
 
 def _turned(weight: Array) -> Array:
+    if weight.flags.f_contiguous:
+        return weight
     columns = np.empty(weight.shape[::-1], weight.dtype)
 
     def turn(part: slice) -> None:
@@ -57,5 +62,6 @@ def _turned(weight: Array) -> Array:
             columns[part, rows] = weight[rows, part].T
 
     threads.run(turn, parts(weight.shape[1], _SIDE))
+    release(weight)
     columns.flags.writeable = False
     return columns.T

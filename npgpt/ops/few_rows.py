@@ -1,22 +1,11 @@
-"""A product of a few rows with a matrix, arranged the way BLAS is fast at.
-
-BLAS copies a matrix into blocks of its own before it multiplies, which pays for many rows; with a
-few it costs several times the product. Small products it computes from where the matrix lies. So
-here a matrix is multiplied tile by tile, in several threads; where its columns lie one after
-another in memory, that takes 2 to 8 rows at 0.5 to 0.7 of the speed at which memory can be read.
-Where its rows do, it gains nothing.
-"""
+"""Products of a few rows with many matrices, arranged the way BLAS is fast at."""
 
 import numpy as np
 
-from npgpt import threads
 from npgpt.arrays import Array
 from npgpt.ops.tiles import parts
 
-FEW = 24  # with more rows than this, one product of the whole is as fast
-_SMALL = 1_000_000  # multiplications that OpenBLAS does without copying
-_WIDE = 32  # columns of a tile; wider ones gain nothing
-_SHARED = 1 << 18  # numbers of a matrix for each thread, so that calling it pays
+_SMALL = 1_000_000  # multiplications that OpenBLAS does without copying a matrix first
 
 
 def in_blocks(left: Array, right: Array, out: Array) -> None:
@@ -43,29 +32,3 @@ def in_blocks(left: Array, right: Array, out: Array) -> None:
     np.matmul(left[..., first], right[..., first, :], out=out)
     for part in others:
         out += left[..., part] @ right[..., part, :]
-
-
-def by_columns(x: Array, columns: Array) -> Array:
-    """`x @ columns.T`: x (rows, in), columns (out, in) in C order -> (rows, out).
-
-    >>> import numpy as np
-    >>> by_columns(np.ones((2, 3)), np.arange(6.0).reshape(2, 3))
-    array([[ 3., 12.],
-           [ 3., 12.]])
-    """
-    rows, size = x.shape
-    width = min(max(_SMALL // (rows * size), 8), _WIDE)
-    tiles, rest = divmod(len(columns), width)
-    whole = tiles * width
-    y = np.empty((rows, len(columns)), x.dtype)
-    matrices = columns[:whole].reshape(tiles, width, size).swapaxes(1, 2)
-    products = y[:, :whole].reshape(rows, tiles, width).swapaxes(0, 1)
-
-    def compute(part: slice) -> None:
-        np.matmul(x, matrices[part], out=products[part])
-
-    pieces = min(threads.count(), 1 + columns.size // _SHARED)
-    threads.run(compute, parts(tiles, -(-tiles // pieces) or 1))
-    if rest:
-        np.matmul(x, columns[whole:].T, out=y[:, whole:])
-    return y

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from npgpt import threads
 from npgpt.arrays import Array, quiet
-from npgpt.ops.few_rows import FEW
 from npgpt.ops.tiles import parts
 
 Stored = npt.NDArray[Any]  # float16, or uint16 for the bits of bfloat16
@@ -28,8 +27,9 @@ _NEGATIVE = 0x8000
 
 ITEMSIZE = 2  # bytes
 
+FEW = 24  # with more rows than this the product takes longer than widening
 _TILE = 2**17  # numbers widened at a time: they stay in a core's second cache
-_LARGE_TILE = 2**20  # with many rows the product takes longer than widening, and is worth more
+_LARGE_TILE = 2**20  # the same for more rows than FEW
 _PIECES = 16  # that a product is shared out in: the same, whatever the number of threads
 # Multiplications of a product up to which OpenBLAS uses the thread that asks and no others.
 _ALONE, _ALONE_ONE_ROW = 1_000_000, 9_000

@@ -19,7 +19,7 @@ def small_tiles():
             stack.enter_context(mock.patch.object(tiles, "TILE", 6))
             stack.enter_context(mock.patch.multiple(linear, TILE=6))
             stack.enter_context(mock.patch.multiple(attention_tiles, QUERIES=2, CACHED=2))
-            stack.enter_context(mock.patch.multiple(few_rows, _SMALL=40, _WIDE=3, _SHARED=4))
+            stack.enter_context(mock.patch.object(few_rows, "_SMALL", 40))
             stack.enter_context(
                 mock.patch.multiple(
                     half, _TILE=6, _LARGE_TILE=20, _ALONE=40, _ALONE_ONE_ROW=9, _WIDE=3

@@ -1,14 +1,16 @@
 import numpy as np
+import pytest
 from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle.bounds.linear as bounds
-from npgpt.ops.linear import linear
+from npgpt.ops.linear import FEW, linear
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
 
 SIDES = st.integers(1, 9)
+ORDERS = pytest.mark.parametrize("order", ["C", "F"])  # of the weight in memory
 LEADING = st.lists(st.integers(0, 4), max_size=3).map(tuple)
 
 
@@ -42,3 +44,26 @@ def test_a_square_weight_is_not_transposed(data, n, dtype):
 def test_overflow_gives_infinity_unwarned():
     x = np.full((1, 2), 1e30, np.float32)
     assert linear(x, x.T, np.zeros(1, np.float32)) == np.inf
+
+
+@ORDERS
+@pytest.mark.parametrize("rows", [1, 2, 8, FEW, FEW + 1])
+def test_true_sizes(order, rows):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        rng.standard_normal(shape, np.float32) for shape in ((rows, 768), (768, 1001), (1001,))
+    )
+    weight = np.asarray(weight, order=order)
+    held_to_oracle(linear, oracle_linear, bounds.linear, [x, weight, bias])
+    first = linear(x, weight, bias)
+    assert first.flags.c_contiguous
+    assert all(np.array_equal(linear(x, weight, bias), first) for _ in range(20))
+
+
+@ORDERS
+@pytest.mark.parametrize("rows", [1, 2, FEW, FEW + 1])
+def test_each_row_is_used_for_itself(order, rows):
+    """A planted row shows where it ends up, exactly."""
+    weight = np.arange(70.0 * 60).reshape(70, 60)
+    y = linear(np.eye(70)[:rows], np.asarray(weight, order=order), None)
+    assert np.array_equal(y, weight[:rows])
