@@ -1,14 +1,44 @@
 """Arrays that are views of a mapped file: the memory they take, and giving it back."""
 
 import mmap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from npgpt.errors import CheckpointError
+
 _ADVICE: int | None = getattr(mmap, "MADV_DONTNEED", None)
 _STATUS = Path("/proc/self/statm")  # in pages: the whole, the resident set, and more
+
+
+class MappedFile(mmap.mmap):
+    """A mapped file that knows its `path`."""
+
+    path: Path
+
+
+def check_whole(mappings: Iterable[mmap.mmap]) -> None:
+    """Raise CheckpointError where a mapped file has been cut short since.
+
+    To read what is missing would end the process, without a word (SIGBUS). This is asked before a
+    pass through the model, so only a file that is cut within a pass can still do so.
+    """
+    for mapping in mappings:
+        left = mapping.size()
+        if left < len(mapping):
+            raise CheckpointError(
+                f"{getattr(mapping, 'path', 'a file')}: somebody cut it to {left} of "
+                f"{len(mapping)} bytes while the model used it; get it again and load it again"
+            )
+
+
+def mappings(arrays: Iterable[npt.NDArray[Any]]) -> list[mmap.mmap]:
+    """The mapped files that the arrays are views of, each once."""
+    found = (_mapping(array) for array in arrays)
+    return list({id(mapping): mapping for mapping in found if mapping is not None}.values())
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:

@@ -9,6 +9,7 @@ from npgpt.ops.tiles import parts
 
 QUERIES = 64  # of a tile, at most
 CACHED = 1 << 18  # scores of a tile, at most, but for a row of them
+ALONE = 1 << 17  # scores that are sooner computed together than shared out
 
 
 class Tile(NamedTuple):
@@ -41,7 +42,7 @@ def tiles_of(mask: Mask, shape: tuple[int, int, int, int], *, before: int = 0) -
     [(0, 64), (64, 128), (128, 192)]
     """
     batch, head, query, key = shape
-    if batch * head * query * key <= CACHED:
+    if batch * head * query * key <= ALONE:
         all_open = key if mask.all() else 0
         return [Tile(slice(0, batch), slice(0, head), slice(0, query), all_open, key)]
     mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)

@@ -6,6 +6,7 @@ from npgpt.arrays import Array
 from npgpt.ops.tiles import parts
 
 _SMALL = 1_000_000  # multiplications that OpenBLAS does without copying a matrix first
+_WHOLE = 32  # numbers of a block that it computes without a remainder
 
 
 def in_blocks(left: Array, right: Array, out: Array) -> None:
@@ -25,10 +26,16 @@ def in_blocks(left: Array, right: Array, out: Array) -> None:
         np.matmul(left, right, out=out)
         return
     if size <= columns:
-        for part in parts(columns, max(_SMALL // max(rows * size, 1), 1)):
+        for part in parts(columns, _length(rows * size)):
             np.matmul(left, right[..., part], out=out[..., part])
         return
-    first, *others = parts(size, max(_SMALL // max(rows * columns, 1), 1))
+    first, *others = parts(size, _length(rows * columns))
     np.matmul(left[..., first], right[..., first, :], out=out)
     for part in others:
         out += left[..., part] @ right[..., part, :]
+
+
+def _length(others: int) -> int:
+    """How many of the blocked axis to take, where the other two have a product of `others`."""
+    most = max(_SMALL // max(others, 1), 1)
+    return most - most % _WHOLE if most > _WHOLE else most

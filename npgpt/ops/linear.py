@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from npgpt import threads
 from npgpt.arrays import Array, quiet
 from npgpt.ops.half import product_widened
-from npgpt.ops.tiles import TILE, parts
 
 FEW = 64  # with more rows than this, the plain product is faster
 
@@ -25,7 +23,7 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     with quiet():
         y = _product(x.reshape(-1, x.shape[-1]), weight)
         if bias is not None:
-            _add(y, bias)
+            y += bias
     return y.reshape(*x.shape[:-1], weight.shape[1])
 
 
@@ -37,15 +35,3 @@ def _product(x: Array, weight: Array) -> Array:
         return np.ascontiguousarray((weight.T @ x.T).T)
     product: Array = x @ weight
     return product
-
-
-def _add(y: Array, bias: Array) -> None:
-    """`y += bias`, in several threads where y is large."""
-    if y.size <= TILE:
-        y += bias
-        return
-
-    def add(part: slice) -> None:
-        y[part] += bias
-
-    threads.run(add, parts(len(y), max(TILE // y.shape[1], 1)))
