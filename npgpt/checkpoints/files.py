@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
+from npgpt.model.mapped import MappedFile
 
 # Characters that would make a name a path, on any system.
 _SEPARATORS = frozenset("/\\:\0")
@@ -27,13 +28,20 @@ def stays_inside(folder: Path, name: str) -> bool:
     """Whether the file `name` of `folder` is there once symbolic links are followed.
 
     The cache of the Hugging Face hub is the one exception: its `snapshots/REVISION` folders hold
-    links to files in the `blobs` folder beside them.
+    links to files in the `blobs` folder beside them, which may be links to files in the folders
+    `blobs/00` to `blobs/ff` of the cache, where models share them.
     """
     home = Path(os.path.realpath(folder))
-    allowed = [home]
-    if home.parent.name == "snapshots":
-        allowed.append(home.parent.parent / "blobs")
-    return Path(os.path.realpath(home / name)).parent in allowed
+    there = Path(os.path.realpath(home / name)).parent
+    if there == home:
+        return True
+    model = home.parent.parent
+    if home.parent.name != "snapshots":
+        return False
+    if there == model / "blobs":
+        return True
+    shared = model.parent / "blobs"
+    return model.name.startswith("models--") and there in (shared / f"{n:02x}" for n in range(256))
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -60,7 +68,7 @@ def find(folder: Path, name: str) -> Path | None:
     return path
 
 
-def map_file(path: Path) -> mmap.mmap:
+def map_file(path: Path) -> MappedFile:
     """The file's bytes, mapped read-only: nothing is read before it is looked at.
 
     Raises CheckpointError for a file that is missing, unreadable, empty or not a regular file.
@@ -73,7 +81,9 @@ def map_file(path: Path) -> mmap.mmap:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise CheckpointError(f"{path}: the file is empty; fetch it again")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapping = MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapping.path = path
+            return mapping
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -92,8 +102,8 @@ def read_bytes(path: Path, limit: int) -> bytes:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` in one step, when the block ends without error.
 
-    Whatever interrupts the block, a reader finds the whole old file or the whole new one.
-    Raises CheckpointError where the disk is full, or the folder missing or read-only.
+    Whatever interrupts the block, and if the power fails, there is the whole old file or the whole
+    new one. Raises CheckpointError where the disk is full, or the folder missing or read-only.
     """
     scratch = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
@@ -102,7 +112,41 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep the folder as it is now: what was renamed stays so if the power fails.
+
+    Nothing happens where the system cannot do so for folders.
+    """
+    if os.name == "nt":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """What tells a file from the one that replaces it, or None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def check_unchanged(path: Path, before: tuple[int, ...] | None) -> None:
+    """Raise CheckpointError unless the file has the `identity` that it had.
+
+    Whoever saves a checkpoint of several files replaces its config.json last, so what was read
+    from beside an unchanged one belongs together.
+    """
+    if identity(path) != before:
+        raise CheckpointError(f"{path}: somebody replaced it while it was read; open it again")

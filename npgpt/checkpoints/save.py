@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from npgpt.checkpoints import names, safetensors
+from npgpt.checkpoints.configuration import CONFIG
 from npgpt.checkpoints.dtypes import DTYPES
 from npgpt.checkpoints.files import replacing
-from npgpt.checkpoints.open import CONFIG, GENERATION_CONFIG
+from npgpt.checkpoints.open import GENERATION_CONFIG
+from npgpt.checkpoints.replace_all import replace_all
 from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError, SettingError
@@ -40,7 +41,8 @@ def save(
     GPT2LMHeadModel names them; a tied head is not written. `generation_config` defaults to the
     config's special tokens. The folder is made if need be; files of these names in it are
     replaced, and only once all of the new ones are written, so that an error leaves them as they
-    were.
+    were; `replace_all` says what holds for other interruptions. Two processes that save
+    here do so one after the other.
 
     Raises SettingError for another dtype, and CheckpointError where the parameters are not those
     of the config, where a weight is too large for `dtype`, and where a file cannot be written.
@@ -60,16 +62,13 @@ def save(
     home = Path(folder)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=home) as scratch:
-            draft = Path(scratch)
+        stale = () if tokenizer is None else (tokenizer_files.ADDED,)
+        with replace_all(home, key=CONFIG, stale=stale) as draft:
             safetensors.write(draft / FILE_NAMES[0], renamed, dtype=dtype)
             _write_json(draft / CONFIG, fields)
             _write_json(draft / GENERATION_CONFIG, generation_config)
             if tokenizer is not None:
                 tokenizer_files.save(tokenizer, draft)
-            # The config last: without it, what is there so far is no checkpoint.
-            for file in sorted(draft.iterdir(), key=lambda file: file.name == CONFIG):
-                file.replace(home / file.name)
     except OSError as error:
         raise CheckpointError(f"{home}: cannot be written ({error.strerror})") from error
 

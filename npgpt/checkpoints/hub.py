@@ -1,0 +1,188 @@
+"""Fetching a GPT-2 from the Hugging Face hub into its cache, where `npgpt.load(name)` finds it.
+
+The files are fetched and compared with the hub's hashes first; only then is the revision made to
+mean them. So whatever interrupts it, `npgpt.load(name)` finds a whole model or none, or the one
+that was there before.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from npgpt.checkpoints import hub_cache, hub_library, strict_json
+from npgpt.checkpoints.configuration import CONFIG
+from npgpt.checkpoints.files import is_plain_name, read_bytes, replacing
+from npgpt.checkpoints.hub_library import HubFile, Repository
+from npgpt.checkpoints.open import GENERATION_CONFIG
+from npgpt.checkpoints.quoting import kind, quoted
+from npgpt.checkpoints.weights import FILE_NAMES
+from npgpt.errors import CheckpointError
+from npgpt.tokenizer import files as tokenizer_files
+
+_INDEX = ".index.json"
+_CHUNK = 2**20  # bytes hashed at a time
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model in the cache: its folder, the commit that it is, its files there."""
+
+    folder: Path
+    commit: str
+    files: tuple[Path, ...]
+
+
+def fetch(name: str, *, revision: str = hub_cache.MAIN, show_progress: bool = False) -> Fetched:
+    """Get the files that npgpt needs of a model, those that are in the cache already excepted.
+
+    Each file's length and hash are compared with what the hub says, also of those that were there,
+    and one that differs is fetched once more. `revision` is a branch, a tag or a commit. Where
+    HF_HUB_OFFLINE is set the network is not used, and the cache has to have the model.
+
+    Raises SettingError for a name or revision that cannot be, and without huggingface_hub or a
+    folder for the cache, and CheckpointError for whatever goes wrong on the way, and for what is
+    no GPT-2.
+    """
+    hub_cache.check_name(name)
+    hub_cache.check_revision(revision)
+    if hub_cache.offline():
+        return _cached(name, revision)
+    cache = hub_cache.folder()
+    if cache is None:
+        raise CheckpointError("there is no home folder to keep models in; set HF_HOME to a folder")
+    hub_library.prepare(show_progress=show_progress)
+    found = hub_library.look_up(name, revision)
+    _check_kind(name, found)
+
+    def get(file: str) -> Path:
+        return _verified(name, file, found, cache)
+
+    paths = [get(file) for file in _small(found.files)]
+    weights = next(file for file in FILE_NAMES if file in found.files)
+    paths.append(get(weights))
+    if weights.endswith(_INDEX):
+        paths += [get(shard) for shard in _shards(paths[-1], found.files)]
+    # The config last: without it, what is there so far is no checkpoint.
+    paths.append(get(CONFIG))
+    if revision != found.commit:
+        _point(hub_cache.repository(cache, name) / "refs" / revision, found.commit)
+    return Fetched(paths[-1].parent, found.commit, tuple(paths))
+
+
+def digest(path: Path, *, git: bool = False) -> str:
+    """The file's SHA-256, or the SHA-1 by which git names its contents."""
+    try:
+        with path.open("rb") as file:
+            if git:
+                size = os.fstat(file.fileno()).st_size
+                hashed = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+            else:
+                hashed = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                hashed.update(chunk)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    return hashed.hexdigest()
+
+
+def _cached(name: str, revision: str) -> Fetched:
+    folder = hub_cache.snapshot(name, revision, FILE_NAMES)
+    if folder is None:
+        raise CheckpointError(
+            f"{name} at {revision}: not in the hub's cache ({hub_cache.folder()}), and "
+            "HF_HUB_OFFLINE is set; unset it to fetch the model"
+        )
+    return Fetched(folder, folder.name, tuple(sorted(p for p in folder.iterdir() if p.is_file())))
+
+
+def _check_kind(name: str, found: Repository) -> None:
+    if found.model_type not in (None, "gpt2"):
+        raise CheckpointError(
+            f"{name}: its model_type is {kind(found.model_type)}; npgpt runs gpt2"
+        )
+    for needed in ((CONFIG,), FILE_NAMES):
+        if found.files.keys().isdisjoint(needed):
+            raise CheckpointError(
+                f"{name}: the hub has no {' or '.join(needed)} of it; give another"
+            )
+
+
+def _small(names: Collection[str]) -> Iterator[str]:
+    """The files beside weights and config that npgpt would read, of those there are."""
+    pairs = tokenizer_files.PAIRS.items()
+    if tokenizer_files.WHOLE in names:
+        tokenizer = [tokenizer_files.WHOLE]
+    else:
+        first = next((pair for pair in pairs if not set(pair).isdisjoint(names)), ())
+        tokenizer = [*first, tokenizer_files.ADDED]
+    wanted = (GENERATION_CONFIG, tokenizer_files.CONFIG, *tokenizer)
+    return (name for name in wanted if name in names)
+
+
+def _shards(index: Path, names: Collection[str]) -> list[str]:
+    fields = strict_json.parse_object(read_bytes(index, strict_json.LIMIT), str(index))
+    places = fields.get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
+        raise CheckpointError(
+            f"{index}: weight_map is {kind(places)}; expected an object of file names"
+        )
+    shards = list(dict.fromkeys(places.values()))
+    for shard in shards:
+        if shard not in names or not is_plain_name(shard):
+            raise CheckpointError(
+                f"{index}: names {quoted(shard)}, which the hub does not have beside it; the model "
+                "is not whole there: give another"
+            )
+    return shards
+
+
+def _verified(name: str, file: str, found: Repository, cache: Path) -> Path:
+    """The file in the cache, which is what the hub says it is, or else is removed."""
+    expected = found.files[file]
+    for again in (False, True):
+        path = hub_library.download(name, file, found.commit, cache, again=again)
+        fault = _fault(path, expected)
+        if fault is None:
+            return path
+    _remove(path)
+    raise CheckpointError(
+        f"{name} at {found.commit}: {file}: {fault}; it came so twice and was removed: run the "
+        "command again, or set HF_ENDPOINT to another server of the hub"
+    )
+
+
+def _fault(path: Path, expected: HubFile) -> str | None:
+    size = path.stat().st_size
+    if size != expected.size:
+        return f"{size} bytes arrived, but the hub says {kind(expected.size)}"
+    git = expected.sha256 is None
+    said = expected.git_sha1 if git else expected.sha256
+    if not isinstance(said, str):
+        return "the hub says no hash to compare it with"
+    arrived = digest(path, git=git)
+    if arrived != said:
+        return (
+            f"its {'git hash' if git else 'SHA-256'} is {arrived}, but the hub says {quoted(said)}"
+        )
+    return None
+
+
+def _remove(path: Path) -> None:
+    real = Path(os.path.realpath(path))  # links lead to it in a cache that has them
+    for each in (real, path):
+        with contextlib.suppress(OSError):
+            each.unlink()
+
+
+def _point(ref: Path, commit: str) -> None:
+    """Make the revision mean the commit, in one step."""
+    try:
+        if not (ref.is_file() and ref.read_text(encoding="ascii", errors="replace") == commit):
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(ref) as file:
+                file.write(commit.encode())
+    except OSError as error:
+        raise CheckpointError(f"{ref}: cannot be written ({error.strerror})") from error
