@@ -87,32 +87,35 @@ def check_shape(shape: Sequence[object], dtype: DType, where: str) -> tuple[int,
 
 
 def to_floats(stored: Stored, dtype: npt.DTypeLike) -> Array:
-    """The tensor's values as float32 or float64, read-only, contiguous and aligned.
+    """The tensor's values as float32 or float64, read-only, aligned, without gaps in memory.
 
-    Exact wherever `dtype` is no narrower than what is stored, and then a view of the file if the
-    two are the same. A float64 too large for float32 becomes infinite.
+    Rows or columns lie one after another, as they are stored. Exact wherever `dtype` is no narrower
+    than what is stored, and then a view of the file if the two are the same. A float64 too large
+    for float32 becomes infinite.
     """
     if stored.dtype in NARROW:
         floats = widen(as_stored(stored), dtype)
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             floats = np.asarray(stored.data).astype(dtype, copy=False)
-    array: Array = np.require(floats, requirements=["C", "A"])
-    array.flags.writeable = False
-    return array
+    return _straight(floats)
 
 
 def as_stored(stored: Stored) -> npt.NDArray[Any]:
-    """The tensor in its own dtype, uint16 for bfloat16: read-only, contiguous and aligned.
+    """The tensor in its own dtype, uint16 for bfloat16: read-only, aligned, without gaps.
 
     A view of the file unless that is laid out otherwise.
     """
     native = np.asarray(stored.data).astype(
         np.dtype(stored.dtype.bits).newbyteorder("="), copy=False
     )
-    array = np.require(native, requirements=["C", "A"])
-    array.flags.writeable = False
-    return array
+    return _straight(native)
+
+
+def _straight(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    straight = np.require(array, requirements=["A"] if array.flags.forc else ["A", "C"])
+    straight.flags.writeable = False
+    return straight
 
 
 def from_floats(array: Array, dtype: DType, where: str) -> npt.NDArray[Any]:

@@ -37,7 +37,7 @@ def non_finite(arrays: Mapping[str, npt.NDArray[Any]], *, release: bool = False)
         if release:
             mapped.release(chunk)
 
-    flat = {name: array.reshape(-1) for name, array in arrays.items()}
+    flat = {name: array.ravel(order="K") for name, array in arrays.items()}
     threads.run(look, [(n, a[part]) for n, a in flat.items() for part in parts(a.size, _CHUNK)])
     return [name for name in arrays if name in bad]
 

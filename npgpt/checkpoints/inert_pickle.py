@@ -1,4 +1,4 @@
-"""A pickle reader that can only build dicts, tuples, texts and whole numbers.
+"""A pickle reader that can only build dicts, lists, tuples, texts and numbers.
 
 It knows the opcodes that a state dict needs, in protocols 2 to 5, and nothing else. A pickle
 names functions to call; here a name outside `allowed` is an error, and an allowed one is never
@@ -7,6 +7,8 @@ looked up: it goes, as a name, to the caller's `reduce`.
 Source: the comments in CPython's Lib/pickletools.py, which define every opcode.
 """
 
+import mmap
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Set
 from typing import Any
@@ -29,7 +31,7 @@ def load(
     reduce: Callable[[Global, tuple[Any, ...]], object],
     persistent: Callable[[object], object],
 ) -> object:
-    r"""The value that a pickle describes, built without running anything.
+    r"""The value that a pickle, which is all of `data`, describes; nothing is run.
 
     `reduce(name, arguments)` answers a call of one of the `allowed` names, `persistent(id)` a
     reference to something outside the pickle. Raises CheckpointError, starting with `where`, for
@@ -48,6 +50,34 @@ def load(
     machine = Machine(data, where, allowed, reduce, persistent)
     if len(data) > LIMIT:
         machine.refuse(f"a pickle of {len(data)} bytes; npgpt reads at most {LIMIT}")
+    value = _run(machine)
+    if machine.at != len(data):
+        machine.refuse("ends with values left over")
+    return value
+
+
+def load_at(
+    data: mmap.mmap,
+    at: int,
+    where: str,
+    *,
+    allowed: Set[Global] = frozenset(),
+    reduce: Callable[[Global, tuple[Any, ...]], object] = lambda function, arguments: None,
+    persistent: Callable[[object], object] = lambda reference: None,
+    limit: int = LIMIT,
+) -> tuple[object, int]:
+    """The value that the pickle at byte `at` of a file describes, and where it ends; as `load`.
+
+    Raises CheckpointError for one of over `limit` bytes.
+    """
+    part = data[at : at + limit]
+    cut = at + len(part) < len(data)
+    machine = Machine(part, where, allowed, reduce, persistent, start=at, cut=cut)
+    value = _run(machine)
+    return value, at + machine.at
+
+
+def _run(machine: Machine) -> object:
     if machine.take(1) != b"\x80" or machine.number(1) not in _PROTOCOLS:
         machine.refuse("not a pickle of protocol 2 to 5; re-save the checkpoint with torch.save")
     while (opcode := machine.take(1)) != b".":
@@ -55,7 +85,7 @@ def load(
         if action is None:
             machine.refuse(f"opcode {opcode!r}, which a state dict does not need; do not trust it")
         action(machine)
-    if len(machine.stack) != 1 or machine.marks or machine.at != len(data):
+    if len(machine.stack) != 1 or machine.marks:
         machine.refuse("ends with values left over")
     return machine.stack[0]
 
@@ -116,11 +146,20 @@ def _set_items(machine: Machine, items: tuple[Any, ...]) -> None:
     if not isinstance(target, dict) or len(items) % 2:
         machine.refuse(f"puts {len(items)} keys and values into {kind(target)}")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str):
-            machine.refuse(f"{kind(key)} for a key; the keys of a state dict are texts")
+        # `type`, not `isinstance`: True would be the key 1.
+        if type(key) not in (str, int):
+            machine.refuse(f"{kind(key)} for a key; keys are texts or whole numbers")
         if key in target:
-            machine.refuse(f"the key {quoted(key)} is given twice")
+            machine.refuse(f"the key {kind(key)} is given twice")
         target[key] = value
+    machine.stack.append(target)
+
+
+def _append(machine: Machine, items: tuple[Any, ...]) -> None:
+    (target,) = machine.pop(1)
+    if type(target) is not list:
+        machine.refuse(f"appends {len(items)} values to {kind(target)}")
+    target.extend(items)
     machine.stack.append(target)
 
 
@@ -134,6 +173,7 @@ _ACTIONS: dict[bytes, Callable[[Machine], None]] = {
     b"M": lambda m: m.stack.append(m.number(2)),
     b"J": lambda m: m.stack.append(int.from_bytes(m.take(4), "little", signed=True)),
     b"\x8a": _long,
+    b"G": lambda m: m.stack.append(struct.unpack(">d", m.take(8))[0]),
     b"X": lambda m: m.stack.append(m.text(m.number(4))),
     b"\x8c": lambda m: m.stack.append(m.text(m.number(1))),
     b")": lambda m: m.stack.append(()),
@@ -141,6 +181,9 @@ _ACTIONS: dict[bytes, Callable[[Machine], None]] = {
     b"\x86": lambda m: m.stack.append(m.pop(2)),
     b"\x87": lambda m: m.stack.append(m.pop(3)),
     b"t": lambda m: m.stack.append(m.pop_marked()),
+    b"]": lambda m: m.stack.append([]),
+    b"a": lambda m: _append(m, m.pop(1)),
+    b"e": lambda m: _append(m, m.pop_marked()),
     b"}": lambda m: m.stack.append({}),
     b"s": lambda m: _set_items(m, m.pop(2)),
     b"u": lambda m: _set_items(m, m.pop_marked()),

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.checkpoints import names, weights
+from npgpt.checkpoints import dialects, names, weights
 from npgpt.checkpoints.contents import Weights
 
 
@@ -21,12 +21,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a checkpoint's files hold: `format`, the names' `prefix`, and every tensor."""
+    """What a checkpoint's files hold: `format`, the names' `prefix` and `dialect`, every tensor."""
 
     format: str
     prefix: str
+    dialect: str
     files: tuple[Path, ...]
     tensors: tuple[Entry, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tensors take in the files."""
+        return sum(tensor.nbytes for tensor in self.tensors)
 
 
 def list_tensors(path: str | os.PathLike[str]) -> Listing:
@@ -44,4 +50,10 @@ def of(stored: Weights) -> Listing:
         Entry(name, tensor.dtype.name, tensor.data.shape, tensor.data.nbytes, tensor.file)
         for name, tensor in stored.tensors.items()
     )
-    return Listing(stored.form, names.prefix(stored.tensors), stored.files, tuple(entries))
+    return Listing(
+        stored.form,
+        names.prefix(stored.tensors),
+        dialects.recognise(stored.tensors),
+        stored.files,
+        tuple(entries),
+    )

@@ -1,4 +1,4 @@
-"""Opening a checkpoint: a folder of config, weights and tokenizer, as Hugging Face lays it out."""
+"""Opening a checkpoint: config, weights and tokenizer, in a folder or in one file."""
 
 import os
 import warnings
@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt import config as configs
-from npgpt.checkpoints import listing, names, strict_json, weights
+from npgpt.checkpoints import configuration, dialects, listing, names, strict_json, weights
+from npgpt.checkpoints.configuration import CONFIG as CONFIG
+from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dtypes import NARROW, Stored, as_stored, to_floats
-from npgpt.checkpoints.files import find, read_bytes
+from npgpt.checkpoints.files import check_unchanged, find, identity, read_bytes
 from npgpt.checkpoints.finite import non_finite
 from npgpt.checkpoints.listing import Listing
 from npgpt.config import Config
-from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
+from npgpt.errors import CheckpointError, NonFiniteWarning, SettingError
 from npgpt.model.eviction import within
 from npgpt.model.mapped import release
 from npgpt.model.parameters import Parameters, from_arrays
 from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.encoding import Tokenizer
 
-CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
+GENERATION_CONFIG = "generation_config.json"
 _COMPUTE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -46,14 +47,18 @@ def open(
     widen: bool = True,
     memory: int | None = None,
 ) -> Checkpoint:
-    """Open the model in a folder, or the one whose folder a file is in.
+    """Open the model in a folder, or in a file, whose folder then has what the file does not.
 
-    The folder holds config.json, and the weights as model.safetensors or pytorch_model.bin, whole
-    or in parts with an index; generation_config.json and the tokenizer's files may be missing.
+    `weights.read` says which files of weights there are, and where they are looked for;
+    `dialects`, whose names they may have. The config is config.json's, or the one that the file of
+    weights states, or both where they agree. generation_config.json and the tokenizer's files may
+    be missing; a tokenizer in the file of weights comes before those.
+
     The parameters are read-only arrays of `dtype`, float32 or float64. Those stored in that dtype
-    stay in their files, mapped into memory; the others are converted, exactly unless float64 is
-    asked to become float32. Without `widen`, matrices of float16 and bfloat16 stay there too, and
-    are converted, with the same result, as they are used: that takes half the memory, and time.
+    stay in their files, mapped into memory, transposed or not; the others are converted, exactly
+    unless float64 is asked to become float32. Without `widen`, matrices of float16 and bfloat16
+    stay there too, and are converted, with the same result, as they are used: that takes half the
+    memory, and time.
 
     memory, in bytes, is what the process may take; weights that do not fit are then read from the
     file again at each use (see `model.eviction.within`), and nothing is widened before it is used.
@@ -66,47 +71,44 @@ def open(
     """
     wanted = _compute_dtype(dtype)
     located = weights.locate(path)
-    config = read_config(located.parent)
+    config_before = identity(located.parent / CONFIG)
+    beside = configuration.read_fields(located.parent)
     stored = weights.read(located)
-    tensors = names.canonical(stored.tensors, str(located))
-    tensors = names.settle_head(tensors, config.tie_word_embeddings, str(located))
-    _check_shapes(tensors, config, str(located))
+    settled = dialects.settle(stored.tensors, str(located))
+    config = configuration.settle(beside, stored, settled, located)
+    tensors = names.settle_head(settled.tensors, config.tie_word_embeddings, str(located))
+    _check_shapes(tensors, config, str(located), settled.dialect)
     if memory is not None:
         _check_unconverted(tensors, wanted, memory)
     arrays = _convert(tensors, wanted, widen and memory is None)
     _warn_if_not_finite(arrays, str(located), release=memory is not None)
     parameters = from_arrays(arrays, config)
-    tokenizer = _tokenizer(located.parent)
+    tokenizer = _tokenizer(stored, located.parent)
+    generation_config = _optional_object(located.parent, GENERATION_CONFIG)
+    check_unchanged(located.parent / CONFIG, config_before)
     if memory is not None:  # after all else that takes some
         parameters = within(parameters, config, memory)
     return Checkpoint(
         config=config,
         parameters=parameters,
         tokenizer=tokenizer,
-        generation_config=_optional_object(located.parent, GENERATION_CONFIG),
+        generation_config=generation_config,
         listing=listing.of(stored),
     )
 
 
-def read_config(folder: Path) -> Config:
-    """The config.json of a folder. Raises CheckpointError or ConfigError where it is no GPT-2's."""
-    found = find(folder, CONFIG)
-    if found is None:
-        raise CheckpointError(
-            f"{folder}: no {CONFIG} here; it says the model's sizes, which the weights do not: "
-            "fetch it from where the weights are from"
-        )
-    fields = strict_json.parse_object(read_bytes(found, strict_json.LIMIT), str(found))
-    try:
-        return configs.from_json(fields)
-    except ConfigError as error:
-        raise ConfigError(f"{found}: {error}") from error
+def _tokenizer(stored: Weights, folder: Path) -> Tokenizer | None:
+    return tokenizer_in(folder) if stored.tokenizer is None else stored.tokenizer
 
 
-def _tokenizer(folder: Path) -> Tokenizer | None:
+def tokenizer_in(folder: Path) -> Tokenizer | None:
+    """The tokenizer of a folder's own files, or None where it has none.
+
+    Raises CheckpointError for links that leave the folder, TokenizerError as `tokenizer.files`.
+    """
     pairs = (name for pair in tokenizer_files.PAIRS.items() for name in pair)
-    for name in (tokenizer_files.WHOLE, tokenizer_files.ADDED, *pairs):
-        find(folder, name)  # refuses links that leave the folder
+    for name in (tokenizer_files.WHOLE, tokenizer_files.ADDED, tokenizer_files.CONFIG, *pairs):
+        find(folder, name)
     return tokenizer_files.load(folder)
 
 
@@ -127,7 +129,7 @@ def _compute_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return wanted
 
 
-def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str) -> None:
+def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str, dialect: str) -> None:
     """Raise unless the tensors are those of the config, before any data is read."""
     if config.n_layer > len(tensors):
         raise CheckpointError(
@@ -138,7 +140,9 @@ def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str) -> 
     try:
         from_arrays({n: np.broadcast_to(zero, t.data.shape) for n, t in tensors.items()}, config)
     except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error}") from error
+        usual = dialects.HUGGING_FACE
+        note = "" if dialect == usual else f" (names and shapes as in {usual}'s files)"
+        raise CheckpointError(f"{where}: {error}{note}") from error
     for name, tensor in tensors.items():
         if not tensor.dtype.holds_weights:
             raise CheckpointError(f"{where}: {name} is {tensor.dtype.name}; weights are floats")
@@ -147,6 +151,11 @@ def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str) -> 
 def _check_unconverted(tensors: Mapping[str, Stored], dtype: np.dtype[Any], memory: int) -> None:
     """Raise unless every matrix can stay in its file."""
     for name, tensor in tensors.items():
+        if tensor.data.ndim > 1 and not tensor.data.flags.forc:
+            raise SettingError(
+                f"memory is {memory!r}, for which weights have to stay in their files, but {name} "
+                "is laid out otherwise there; save the model with `npgpt convert`"
+            )
         if tensor.data.ndim > 1 and tensor.dtype not in NARROW and tensor.dtype.name != dtype.name:
             raise SettingError(
                 f"memory is {memory!r}, for which weights have to stay in their files, but {name} "

@@ -23,6 +23,8 @@ class Machine:
     allowed: Set[Global]
     reduce: Callable[[Global, tuple[Any, ...]], object]
     persistent: Callable[[object], object]
+    start: int = 0  # where in the file the pickle starts
+    cut: bool = False  # whether the file goes on after `data`
     at: int = 0
     stack: list[Any] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
@@ -30,11 +32,15 @@ class Machine:
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise CheckpointError, saying where in which pickle."""
-        raise CheckpointError(f"{self.where}, byte {self.at}: {reason}")
+        raise CheckpointError(f"{self.where}, byte {self.start + self.at}: {reason}")
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes of the pickle."""
         if count > len(self.data) - self.at:
+            if self.cut:
+                self.refuse(
+                    f"a pickle that goes on after {len(self.data)} bytes; npgpt reads those"
+                )
             self.refuse(f"needs {count} more bytes, but {len(self.data) - self.at} are left")
         self.at += count
         return self.data[self.at - count : self.at]

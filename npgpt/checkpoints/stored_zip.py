@@ -1,9 +1,9 @@
-"""Zip archives whose members lie in them uncompressed, as torch.save writes them.
+"""Zip archives whose members lie in them uncompressed, as torch.save and numpy.savez write them.
 
 Such an archive needs no unpacking: a member is a stretch of the file. The reader goes by the
-central directory at the end, checks every local header against it, and refuses whatever
-torch.save never writes: compression, encryption, comments, several disks, members that share a
-name or a byte.
+central directory at the end, checks every local header against it, and refuses whatever these
+never write: encryption, comments, several disks, members that share a name or a byte, and
+compression unless that is asked for.
 
 Source: APPNOTE.TXT 6.3.10, PKWARE, sections 4.3 and 4.5.3 (zip64).
 """
@@ -11,7 +11,7 @@ Source: APPNOTE.TXT 6.3.10, PKWARE, sections 4.3 and 4.5.3 (zip64).
 import mmap
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,39 +29,48 @@ _UNCOUNTED_64 = 12  # bytes of the zip64 end record that its own length leaves o
 _SIZES_FOLLOW, _UTF8 = 0x0008, 0x0800  # the flags that change nothing for a reader
 _IN_ZIP64 = 0xFFFFFFFF  # stands for a number too large, which is then in the zip64 field
 _ZIP64_FIELD = 1
-# An entry takes a few times more memory than bytes of the file. GPT-2 XL has 600.
-_MAX_MEMBERS = 65_535
+STORED, DEFLATED = 0, 8  # methods of compression
+_LEVEL = 0x0006  # flags that say how hard a deflated member was compressed
+# Each takes time, an array of an npz 50 µs. GPT-2 XL has 600.
+_MAX_MEMBERS = 10_000
 _CHUNK = 2**22  # bytes of a checksum that are in memory at a time
 
 
 @dataclass(frozen=True)
 class Member:
-    """One member: where its local header and its bytes are, and its CRC-32 (0: not computed)."""
+    """One member: where its local header and its bytes are, and its CRC-32 (0: not computed).
+
+    `size` counts its bytes, `packed` those that they take in the file.
+    """
 
     name: str
     header: int
     start: int
     size: int
     crc: int
+    packed: int
+    method: int
 
 
-def members(data: mmap.mmap, where: str) -> dict[str, Member]:
+def members(
+    data: mmap.mmap, where: str, *, methods: Collection[int] = (STORED,)
+) -> dict[str, Member]:
     """Every member of the archive by its name.
 
     Raises CheckpointError, starting with `where`, for anything but an undamaged archive of
-    uncompressed members.
+    members compressed by one of the `methods`, by default uncompressed.
     """
     count, begin, end = _directory(data, where)
     if count > _MAX_MEMBERS:
         raise CheckpointError(f"{where}: {count} members; npgpt reads at most {_MAX_MEMBERS}")
     found: dict[str, Member] = {}
     reached = 0
-    for member in sorted(_entries(data, count, begin, end, where), key=lambda m: m.header):
+    for member in sorted(_entries(data, count, begin, end, where, methods), key=lambda m: m.header):
         if member.name in found:
             raise CheckpointError(f"{where}: two members are named {quoted(member.name)}")
         if member.header < reached:
             raise CheckpointError(f"{where}: member {quoted(member.name)} overlaps another")
-        reached = member.start + member.size
+        reached = member.start + member.packed
         if reached > begin:
             raise CheckpointError(
                 f"{where}: member {quoted(member.name)} reaches into the directory"
@@ -112,7 +121,9 @@ def _directory(data: mmap.mmap, where: str) -> tuple[int, int, int]:
     return count, begin, end
 
 
-def _entries(data: mmap.mmap, count: int, begin: int, end: int, where: str) -> Iterator[Member]:
+def _entries(
+    data: mmap.mmap, count: int, begin: int, end: int, where: str, methods: Collection[int]
+) -> Iterator[Member]:
     at = begin
     for _ in range(count):
         if at + _CENTRAL.size > end or data[at : at + 4] != b"PK\1\2":
@@ -121,21 +132,25 @@ def _entries(data: mmap.mmap, count: int, begin: int, end: int, where: str) -> I
         after = at + _CENTRAL.size + sum(fields[10:13])  # name, extra, comment
         if after > end:
             raise CheckpointError(f"{where}: the directory entry at byte {at} is cut short")
-        yield _member(data, at, fields, where)
+        yield _member(data, at, fields, where, methods)
         at = after
     if at != end:
         raise CheckpointError(f"{where}: {end - at} bytes after the last directory entry")
 
 
-def _member(data: mmap.mmap, at: int, fields: tuple[int, ...], where: str) -> Member:
+def _member(
+    data: mmap.mmap, at: int, fields: tuple[int, ...], where: str, methods: Collection[int]
+) -> Member:
     _, _, _, flags, method, _, _, crc, packed, size, name_size, extra_size, *rest = fields
     comment, disk, _, _, header = rest
     name_end = at + _CENTRAL.size + name_size
     raw_name = data[name_end - name_size : name_end]
     place = f"{where}: member {quoted(raw_name.decode(errors='replace'))}"
-    if method != 0:
-        raise CheckpointError(f"{place} is compressed; re-save it with torch.save, which does not")
-    if flags & ~(_SIZES_FOLLOW | _UTF8):
+    if method not in methods:
+        raise CheckpointError(
+            f"{place} is compressed; re-save it with torch.save or numpy.savez, which do not"
+        )
+    if flags & ~_flags(method):
         raise CheckpointError(f"{place} is encrypted, or has flags npgpt does not know: {flags:#x}")
     wide = _wide_numbers(data[name_end : name_end + extra_size])
     numbers = [size, packed, header]
@@ -145,15 +160,15 @@ def _member(data: mmap.mmap, at: int, fields: tuple[int, ...], where: str) -> Me
                 raise CheckpointError(f"{place}: its zip64 field is missing or too short")
             numbers[i] = wide.pop(0)
     size, packed, header = numbers
-    if packed != size or comment or disk:
+    if (method == STORED and packed != size) or comment or disk:
         raise CheckpointError(f"{place}: its directory entry contradicts itself")
-    start = _data_start(data, header, raw_name)
+    start = _data_start(data, header, raw_name, method)
     if start is None:
         raise CheckpointError(
             f"{place}: its local header, at byte {header}, contradicts the directory"
         )
     try:
-        return Member(raw_name.decode(), header, start, size, crc)
+        return Member(raw_name.decode(), header, start, size, crc, packed, method)
     except UnicodeDecodeError:
         raise CheckpointError(f"{place}: its name is not UTF-8") from None
 
@@ -171,13 +186,17 @@ def _wide_numbers(extra: bytes) -> list[int]:
     return []
 
 
-def _data_start(data: mmap.mmap, header: int, name: bytes) -> int | None:
+def _flags(method: int) -> int:
+    return _SIZES_FOLLOW | _UTF8 | (_LEVEL if method == DEFLATED else 0)
+
+
+def _data_start(data: mmap.mmap, header: int, name: bytes, wanted: int) -> int | None:
     """Where a member's bytes start, or None if its local header is not a plain member `name`."""
     if header + _LOCAL.size > len(data):
         return None
     magic, _, flags, method, *_, name_size, extra_size = _LOCAL.unpack_from(data, header)
     name_at = header + _LOCAL.size
     same_name = data[name_at : name_at + name_size] == name
-    if magic != b"PK\3\4" or method != 0 or flags & ~(_SIZES_FOLLOW | _UTF8) or not same_name:
+    if magic != b"PK\3\4" or method != wanted or flags & ~_flags(method) or not same_name:
         return None
     return int(name_at + name_size + extra_size)

@@ -139,7 +139,7 @@ def _print(about: dict[str, Any], machine: Machine, rows: Sequence[_Row]) -> Non
 
 COMMAND = Command(
     name="bench",
-    usage="[--model FOLDER | --size NAME] [options]",
+    usage="[--model PATH | --size NAME] [options]",
     summary="measure how fast a model runs here, against what the machine can do",
     examples=_EXAMPLES,
     add_arguments=_add_arguments,

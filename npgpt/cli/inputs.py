@@ -19,9 +19,10 @@ def add_model(parser: ArgumentParser) -> None:
     """Declare --model and --json, which all commands have."""
     parser.add_argument(
         "--model",
-        metavar="FOLDER",
+        metavar="PATH",
         type=Path,
-        help="a GPT-2: a folder with config.json and weights (default: the model that ships)",
+        help="a GPT-2: a folder with config.json and weights, or a file of weights, such as a GGUF "
+        "or nanoGPT's ckpt.pt, or a name that `npgpt fetch` got (default: the model that ships)",
     )
     parser.add_argument(
         "--json",

@@ -1,14 +1,14 @@
-"""`npgpt inspect`: what a model's files hold."""
+"""`npgpt inspect`: what a model's files hold, also where npgpt refuses to open them."""
 
 import hashlib
-from argparse import Namespace
-from collections.abc import Mapping
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from npgpt.checkpoints import listing
+from npgpt.checkpoints import listing, weights
 from npgpt.checkpoints.finite import is_finite
 from npgpt.checkpoints.open import CONFIG, GENERATION_CONFIG, Checkpoint
 from npgpt.checkpoints.open import open as open_checkpoint
@@ -16,15 +16,15 @@ from npgpt.cli import inputs
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
 from npgpt.config import to_json
-from npgpt.errors import CheckpointError
+from npgpt.errors import CheckpointError, NpgptError, SettingError
 from npgpt.gpt import shipped
 from npgpt.model.parameters import shapes, to_arrays
 from npgpt.tokenizer import files as tokenizer_files
 
 _EXAMPLES = """\
   npgpt inspect
-  npgpt inspect --model ~/gpt2
-  npgpt inspect --model ~/gpt2 --json
+  npgpt inspect ~/gpt2
+  npgpt inspect downloaded.bin --json
 """
 _SMALL_FILES = (
     CONFIG,
@@ -33,40 +33,103 @@ _SMALL_FILES = (
     *(name for pair in tokenizer_files.PAIRS.items() for name in pair),
     tokenizer_files.ADDED,
     tokenizer_files.CONFIG,
+    "hparams.json",
 )
 _CHUNK = 2**20  # bytes hashed at a time
 
 
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", type=Path, help="the same as --model PATH"
+    )
+    inputs.add_model(parser)
+
+
 def _run(arguments: Namespace) -> None:
-    path = shipped() if arguments.model is None else arguments.model
-    facts = _facts(path)
+    if arguments.path is not None and arguments.model is not None:
+        raise SettingError("PATH and --model are given; give one of them")
+    path = arguments.path or arguments.model or shipped()
+    located = weights.locate(path)
+    facts, refused = _facts(path, located)
     if arguments.json:
         print_json(facts)
     else:
         _print(facts)
+    if refused is not None:
+        raise refused
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    # Opened in the widest dtype that is stored, so that no number becomes infinite on the way.
-    stored = {tensor.dtype for tensor in listing.list_tensors(path).tensors}
-    with saying_warnings():
-        checkpoint = open_checkpoint(path, dtype="float64" if "float64" in stored else "float32")
-    found = checkpoint.listing
-    return {
+def _facts(path: Path, located: Path) -> tuple[dict[str, Any], NpgptError | None]:
+    """What could be found out, and why the rest could not."""
+    try:
+        found = listing.list_tensors(located)
+    except NpgptError as error:
+        return _refused(path, located, error), error
+    facts: dict[str, Any] = {
         "model": str(path),
         "format": found.format,
-        "config": to_json(checkpoint.config),
-        "generation_config": checkpoint.generation_config,
-        "tokenizer": _tokenizer(checkpoint),
+        "dialect": found.dialect,
+        **_safety(found.files),
+    }
+    # Opened in the widest dtype that is stored, so that no number becomes infinite on the way.
+    stored = {tensor.dtype for tensor in found.tensors}
+    refused: NpgptError | None = None
+    small: list[Path] = []
+    try:
+        with saying_warnings():
+            checkpoint = open_checkpoint(
+                located, dtype="float64" if "float64" in stored else "float32"
+            )
+    except NpgptError as error:
+        refused = error
+        facts["refused"] = str(error)
+    else:
+        small = _small_files(located.parent)
+        facts |= {
+            "config": to_json(checkpoint.config),
+            "generation_config": checkpoint.generation_config,
+            "tokenizer": _tokenizer(checkpoint),
+            "parameters": sum(int(np.prod(shape)) for shape in shapes(checkpoint.config).values()),
+            "non_finite": _non_finite(checkpoint),
+        }
+    facts |= {
         "tensors": [
             {"name": t.name, "dtype": t.dtype, "shape": t.shape, "bytes": t.nbytes}
             for t in found.tensors
         ],
-        "bytes": sum(tensor.nbytes for tensor in found.tensors),
-        "parameters": sum(int(np.prod(shape)) for shape in shapes(checkpoint.config).values()),
-        "non_finite": _non_finite(checkpoint),
-        "files": [_file(file) for file in _files(checkpoint)],
+        "bytes": found.nbytes,
+        "files": [_file(file) for file in (*found.files, *small)],
     }
+    return facts, refused
+
+
+def _refused(path: Path, located: Path, error: NpgptError) -> dict[str, Any]:
+    try:
+        form = weights.guess(located)
+    except NpgptError:
+        form = None
+    return {
+        "model": str(path),
+        "format": form,
+        "dialect": None,
+        "safe": False,
+        "names": _names([located]),
+        "refused": str(error),
+    }
+
+
+def _safety(files: Sequence[Path]) -> dict[str, Any]:
+    """That a file holds nothing that runs; of a pickle, what it names, which was all allowed."""
+    return {"safe": True, "names": _names(files)}
+
+
+def _names(files: Sequence[Path]) -> list[str] | None:
+    """The functions and classes that the files' pickles name; None where there is no pickle."""
+    # Imported here because it imports the readers of pickles, which few models need.
+    from npgpt.checkpoints import pickle_names
+
+    found = [names for file in files if (names := pickle_names.of_file(file)) is not None]
+    return sorted({name for names in found for name in names}) if found else None
 
 
 def _tokenizer(checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -89,10 +152,8 @@ def _non_finite(checkpoint: Checkpoint) -> dict[str, int]:
     }
 
 
-def _files(checkpoint: Checkpoint) -> list[Path]:
-    folder = checkpoint.listing.files[0].parent
-    small = (folder / name for name in _SMALL_FILES)
-    return [*checkpoint.listing.files, *(file for file in small if file.is_file())]
+def _small_files(folder: Path) -> list[Path]:
+    return [file for name in _SMALL_FILES if (file := folder / name).is_file()]
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -107,11 +168,30 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _print(facts: Mapping[str, Any]) -> None:
-    print(f"{facts['model']} ({facts['format']})\n")
-    for title in ("config", "generation_config", "tokenizer"):
-        print(title)
-        fields = facts[title] or {"none": ""}
-        print_table([(f"  {name}", str(value)) for name, value in fields.items()], left=1)
+    print(f"{facts['model']} ({facts['format'] or 'no format that npgpt knows'})\n")
+    print(f"dialect: {facts['dialect'] or 'not known'}")
+    print(f"safe: {_verdict(facts)}")
+    if "config" in facts:
+        print()
+        for title in ("config", "generation_config", "tokenizer"):
+            print(title)
+            fields = facts[title] or {"none": ""}
+            print_table([(f"  {name}", str(value)) for name, value in fields.items()], left=1)
+    if "tensors" in facts:
+        _print_contents(facts)
+
+
+def _verdict(facts: Mapping[str, Any]) -> str:
+    names = facts["names"]
+    if not facts["safe"]:
+        calls = f"; its pickle names {', '.join(names)}" if names else ""
+        return f"no: npgpt refuses it, and nothing of it was used{calls}"
+    if names is None:
+        return "yes: it holds numbers and texts, and nothing that a program would run"
+    return f"yes: a pickle that names only {', '.join(names) or 'nothing'}"
+
+
+def _print_contents(facts: Mapping[str, Any]) -> None:
     print("\ntensors")
     print_table(
         [("  bytes", "dtype", "shape", "name")]
@@ -122,9 +202,10 @@ def _print(facts: Mapping[str, Any]) -> None:
         left=0,
     )
     print(f"\n{len(facts['tensors'])} tensors of {facts['bytes']:,} bytes")
-    print(f"{facts['parameters']:,} parameters")
-    bad = (f"{count} in {name}" for name, count in facts["non_finite"].items())
-    print(f"NaN or infinite values: {', '.join(bad) or 'none'}")
+    if "parameters" in facts:
+        print(f"{facts['parameters']:,} parameters")
+        bad = (f"{count} in {name}" for name, count in facts["non_finite"].items())
+        print(f"NaN or infinite values: {', '.join(bad) or 'none'}")
     print("\nfiles")
     print_table(
         [("  bytes", "sha256", "name")]
@@ -135,9 +216,9 @@ def _print(facts: Mapping[str, Any]) -> None:
 
 COMMAND = Command(
     name="inspect",
-    usage="[--model FOLDER] [--json]",
-    summary="show a model's configuration, tensors, tokenizer and files, with their hashes",
+    usage="[PATH | --model PATH] [--json]",
+    summary="say what a model's files hold, from what program they are, and whether they are safe",
     examples=_EXAMPLES,
-    add_arguments=inputs.add_model,
+    add_arguments=_add_arguments,
     run=_run,
 )

@@ -11,12 +11,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from npgpt.cli import bench, generate, inspect, score, tokenize
+from npgpt.cli import bench, convert, fetch, generate, inspect, score, tokenize
 from npgpt.cli.command import Command
 from npgpt.cli.output import say, versions
 from npgpt.errors import NpgptError, SettingError
 
-_COMMANDS = (generate.COMMAND, score.COMMAND, tokenize.COMMAND, inspect.COMMAND, bench.COMMAND)
+_COMMANDS = (
+    generate.COMMAND,
+    score.COMMAND,
+    tokenize.COMMAND,
+    inspect.COMMAND,
+    convert.COMMAND,
+    fetch.COMMAND,
+    bench.COMMAND,
+)
 
 # Exit codes: 2 as argparse has it; 128 + the signal's number as a shell reports SIGINT and SIGPIPE.
 _FAILED = 2
@@ -78,7 +86,7 @@ def _run(argv: Sequence[str] | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="npgpt",
-        description="GPT-2 in NumPy: continue, score, tokenize a text; look into a model, time it.",
+        description="GPT-2 in NumPy: continue, score, tokenize a text; get, inspect, time a model.",
         epilog="npgpt COMMAND --help explains a command and gives examples.",
         allow_abbrev=False,
     )

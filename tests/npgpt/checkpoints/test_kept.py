@@ -65,9 +65,9 @@ def test_archives_of_torch_too(tmp_path, stored):
     torch.save(arrays, tmp_path / "pytorch_model.bin")
     for name, array in to_arrays(open_checkpoint(tmp_path, widen=False).parameters).items():
         assert np.array_equal(floats(array), arrays[name].float().numpy())
-        assert array.flags.c_contiguous
+        assert array.flags.forc
         assert array.ndim == 1 or array.dtype == KEPT[stored]
-        assert is_mapped(array) == (array.ndim > 1 and name != "wpe.weight")
+        assert is_mapped(array) == (array.ndim > 1)
 
 
 @pytest.mark.parametrize("stored", KEPT)

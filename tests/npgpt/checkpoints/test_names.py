@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,12 @@ def test_prefixes():
     assert prefix(["lm_head.weight"]) == ""
     assert prefix(["wte.weight", "h.0.ln_1.bias"]) == ""
     assert prefix(["lm_head.weight", "transformer.ln_f.bias"]) == "transformer."
+
+
+def test_prefixes_without_end():
+    start = time.process_time()
+    assert prefix(["module." * 100_000]).startswith("module." * 10)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("start", ["", "transformer."])
@@ -49,6 +56,13 @@ def test_mixed_prefixes():
         )
 
 
+def test_no_message_grows_with_the_number_of_names():
+    names = {f"a{i}": 1 for i in range(5_000)}
+    with pytest.raises(CheckpointError, match="'a19' and 4980 more") as caught:
+        canonical({"transformer.wte.weight": 1, **names}, "there")
+    assert len(str(caught.value)) < 400
+
+
 def test_two_names_for_the_head():
     with pytest.raises(CheckpointError, match="are the same name"):
         canonical({"transformer.lm_head.weight": 1, "lm_head.weight": 2}, "there")
@@ -67,6 +81,13 @@ def test_a_tied_head_may_be_there_twice_once_or_under_its_other_name():
     assert settle_head({"wte.weight": table}, True, "there") == {"wte.weight": table}
     assert settle_head({"lm_head.weight": table}, True, "there") == {"wte.weight": table}
     assert settle_head({}, True, "there") == {}
+
+
+def test_a_tied_head_of_no_dimension():
+    one, other = (Stored(FLOAT32, np.array(3, np.float32), Path()) for _ in range(2))
+    assert settle_head({"wte.weight": one, "lm_head.weight": other}, True, "there") == {
+        "wte.weight": one
+    }
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_float32_stays_in_the_file(tmp_path, put):
         assert not is_mapped(array), name
 
 
-def test_strided_tensors_become_contiguous(tmp_path):
+def test_transposed_tensors_are_read(tmp_path):
     arrays = random_arrays(TINY)
     state = {
         name: torch.from_numpy(array.T.copy()).permute(*reversed(range(array.ndim)))
@@ -139,7 +139,7 @@ def test_strided_tensors_become_contiguous(tmp_path):
     torch.save(state, tmp_path / "pytorch_model.bin")
     checkpoint = open_checkpoint(tmp_path)
     assert_holds(checkpoint, arrays)
-    assert all(array.flags.c_contiguous for array in to_arrays(checkpoint.parameters).values())
+    assert all(array.flags.forc for array in to_arrays(checkpoint.parameters).values())
 
 
 @pytest.mark.parametrize("keep", ["wte.weight", "lm_head.weight", "both", "shared"])

@@ -1,10 +1,20 @@
 import hashlib
 import json
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from fractions import Fraction
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import torch
+from checkpoint_making import TINY, random_arrays
 from command_line import output, run
+from dialects import linear, model_args
 from real_data import mgm_checkpoint
 
 from npgpt.checkpoints import safetensors
@@ -80,3 +90,95 @@ def test_a_real_checkpoint_of_torch() -> None:
     assert (facts["config"]["n_layer"], facts["config"]["n_embd"]) == (8, 256)
     assert facts["tokenizer"] is None
     assert "pytorch_model.bin" in [file["name"] for file in facts["files"]]
+
+
+def test_a_path_stands_for_itself(model: Path) -> None:
+    assert output("inspect", model) == output("inspect", "--model", model)
+
+
+def test_the_dialect_and_that_it_is_safe(model: Path, tmp_path: Path) -> None:
+    report = output("inspect", model)
+    assert "\ndialect: Hugging Face\nsafe: yes: it holds numbers and texts, and nothing" in report
+    state = {n: torch.from_numpy(a) for n, a in linear(random_arrays(TINY)).items()}
+    for name, options in (("a", {}), ("b", {"_use_new_zipfile_serialization": False})):
+        torch.save({"model": state, "model_args": model_args(TINY)}, tmp_path / name, **options)
+        report = output("inspect", tmp_path / name)
+        assert "\ndialect: nanoGPT or minGPT\n" in report
+        named = "collections.OrderedDict, torch.FloatStorage, torch._utils._rebuild_tensor_v2\n"
+        assert f"\nsafe: yes: a pickle that names only {named}" in report
+
+
+def test_without_a_config_the_tensors_are_shown(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    ran = run("inspect", tmp_path / "x.safetensors")
+    assert ran.code == 2
+    assert ran.err.startswith(f"npgpt: {tmp_path}: no config.json here; it says the model's sizes")
+    assert ran.err.count("\n") == 1
+    assert "transformer.h.1.mlp.c_fc.weight" in ran.out
+    assert "\nsafe: yes: " in ran.out
+    facts = json.loads(run("inspect", tmp_path / "x.safetensors", "--json").out)
+    assert (facts["format"], facts["dialect"], facts["safe"]) == (
+        "safetensors",
+        "Hugging Face",
+        True,
+    )
+    assert f"npgpt: {facts['refused']}\n" == ran.err
+    assert len(facts["tensors"]) == 28
+
+
+class Trap:
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.path,)
+
+
+WRITERS: dict[str, Callable[[Any, Path], object]] = {
+    "zip": torch.save,
+    "torch legacy": lambda value, path: torch.save(
+        value, path, _use_new_zipfile_serialization=False
+    ),
+    "pickle": lambda value, path: path.write_bytes(pickle.dumps(value, 4)),
+}
+
+
+@pytest.mark.parametrize(("form", "write"), WRITERS.items(), ids=WRITERS)
+def test_a_pickle_that_is_refused(
+    tmp_path: Path, form: str, write: Callable[[Any, Path], object]
+) -> None:
+    value = {"model": OrderedDict(a=1), "x": Trap(tmp_path / "sprung"), "y": Fraction(1, 2)}
+    write(value, tmp_path / "bad.bin")
+    ran = run("inspect", tmp_path / "bad.bin")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert f"({form})\n" in ran.out
+    named = f"collections.OrderedDict, fractions.Fraction, {os.mkdir.__module__}.mkdir\n"
+    assert f"its pickle names {named}" in ran.out
+    facts = json.loads(run("inspect", tmp_path / "bad.bin", "--json").out)
+    assert facts["safe"] is False
+    assert facts["names"][-1] == f"{os.mkdir.__module__}.mkdir"
+    assert f"npgpt: {facts['refused']}\n" == ran.err
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "form"),
+    [
+        (b"GGUF\3\0\0\0", "GGUF"),
+        (b"<!DOCTYPE html>", "no format that npgpt knows"),
+        (b"\x10\0\0\0\0\0\0\0{", "safetensors"),
+        (b"\x80\4garbage", "pickle"),
+        (b"PK\3\4", "zip"),
+        (b"", "no format that npgpt knows"),
+        ((20240326).to_bytes(4, "little"), "llm.c"),
+        (b"\x80\2" + b"I" + b"9" * 9999 + b"\n.", "pickle"),
+    ],
+)
+def test_any_file_that_is_refused(tmp_path: Path, data: bytes, form: str) -> None:
+    (tmp_path / "bad").write_bytes(data)
+    ran = run("inspect", tmp_path / "bad")
+    assert ran.code == 2
+    assert ran.out.startswith(f"{tmp_path / 'bad'} ({form})\n")
+    assert "\nsafe: no: npgpt refuses it, and nothing of it was used\n" in ran.out
+    assert ran.err.startswith(f"npgpt: {tmp_path / 'bad'}: ")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from command_line import output, process, run
 
-COMMANDS = ("generate", "score", "tokenize", "inspect", "bench")
+COMMANDS = ("generate", "score", "tokenize", "inspect", "convert", "bench")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSIX has them")
 LISTED = """
 import sys

@@ -1,0 +1,125 @@
+"""The config of a checkpoint: from config.json, from the files of weights, or from both."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npgpt import config as configs
+from npgpt.checkpoints import nanogpt, strict_json
+from npgpt.checkpoints.contents import Weights
+from npgpt.checkpoints.dialects import LINEAR, Settled
+from npgpt.checkpoints.files import find, read_bytes
+from npgpt.checkpoints.quoting import kind
+from npgpt.config import Config
+from npgpt.errors import CheckpointError, ConfigError
+
+CONFIG = "config.json"
+_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+_SAME_ACTIVATION = {"gelu_pytorch_tanh": "gelu_new", "swish": "silu"}
+
+Fields = Mapping[str, Any]
+
+
+def read_fields(folder: Path) -> dict[str, Any] | None:
+    """What the config.json of a folder holds, or None where there is none.
+
+    Raises CheckpointError or ConfigError where it is no GPT-2's.
+    """
+    found = find(folder, CONFIG)
+    if found is None:
+        return None
+    fields = strict_json.parse_object(read_bytes(found, strict_json.LIMIT), str(found))
+    _parsed(fields, found)
+    return fields
+
+
+def settle(beside: Fields | None, stored: Weights, settled: Settled, located: Path) -> Config:
+    """The config that config.json (its fields are `beside`) and the weights' own files state.
+
+    Raises CheckpointError where neither states one, saying what config.json must hold, or where
+    they state different things, naming both; ConfigError where what is stated is no GPT-2's.
+    """
+    own = stored.config
+    if own is not None and settled.dialect == LINEAR and "activation_function" not in own:
+        assumed = nanogpt.ASSUMED
+    else:
+        assumed = {}
+    folder = located.parent
+    if own is None:
+        if beside is None:
+            raise CheckpointError(f"{folder}: {_wanted(settled)}")
+        return _parsed(beside, folder / CONFIG)
+    if beside is None:
+        return _parsed(assumed | dict(own), located)
+    # Each fills in what the other does not say.
+    config = _parsed({**assumed, **own, **beside}, folder / CONFIG)
+    other = _parsed({**assumed, **beside, **own}, located)
+    unlike = [(n, a, b) for n, a, b in _differences(config, other) if n in own and n in beside]
+    if unlike:
+        said = "; ".join(
+            f"{name} is {kind(one)} in {CONFIG} and {kind(two)} in the file"
+            for name, one, two in unlike
+        )
+        raise CheckpointError(
+            f"{located}: {said}; take {CONFIG} and the weights from one place, or remove {CONFIG}"
+        )
+    stated = {n: getattr(other, n) for n in _TOKEN_IDS if getattr(config, n) is None}
+    return dataclasses.replace(config, **stated)
+
+
+def _parsed(fields: Fields, where: Path) -> Config:
+    try:
+        return configs.from_json(fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _differences(one: Config, other: Config) -> list[tuple[str, Any, Any]]:
+    found = []
+    for field in dataclasses.fields(Config):
+        name = field.name
+        a, b = getattr(one, name), getattr(other, name)
+        if name in _TOKEN_IDS and None in (a, b):
+            continue
+        if _meaning(name, a, one) != _meaning(name, b, other):
+            found.append((name, a, b))
+    return found
+
+
+def _meaning(name: str, value: Any, config: Config) -> Any:
+    if name == "n_inner":
+        return config.inner
+    if name == "eos_token_id":
+        return config.eos_token_ids
+    if name == "layer_norm_epsilon":  # which some formats keep as a float32
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+    return _SAME_ACTIVATION.get(value, value) if isinstance(value, str) else value
+
+
+def _wanted(settled: Settled) -> str:
+    """Why a config is needed, with one in which only n_head is left to fill in."""
+    shapes = {name: tensor.data.shape for name, tensor in settled.tensors.items()}
+    table = shapes.get("wte.weight", shapes.get("lm_head.weight", ()))
+    positions = shapes.get("wpe.weight", ())
+    said = f"no {CONFIG} here; it says the model's sizes, which the weights do not"
+    if len(table) != 2 or len(positions) != 2:
+        return f"{said}: fetch it from where the weights are from"
+    layers = {name.split(".")[1] for name in shapes if name.startswith("h.")}
+    fields = {
+        "vocab_size": table[0],
+        "n_positions": positions[0],
+        "n_embd": table[1],
+        "n_layer": len(layers),
+    }
+    if settled.dialect == LINEAR:
+        fields["activation_function"] = "gelu"
+    known = json.dumps(fields)[:-1]
+    return (
+        f"{said}: fetch it from where the weights are from, or write into it {known}, "
+        '"n_head": N}, where N is how many heads the model was made with'
+    )
