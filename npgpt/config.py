@@ -1,18 +1,25 @@
 """The configuration of a GPT-2: the sizes and switches that its forward pass depends on."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from npgpt.errors import ConfigError
+from npgpt.quoting import brief
 
 # Hugging Face's names of the activation functions that npgpt has. `gelu_pytorch_tanh` is another
 # name of `gelu_new`, and `swish` of `silu`.
 ACTIVATION_NAMES = ("gelu_new", "gelu_pytorch_tanh", "gelu", "relu", "silu", "swish")
 
 _SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+# Other names of four sizes, which transformers takes in a GPT-2's config.json too.
+ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
 _SWITCHES = (
     "scale_attn_weights",
     "scale_attn_by_inverse_layer_idx",
@@ -24,7 +31,7 @@ _TOKEN_IDS = ("bos_token_id", "pad_token_id")
 
 def _check_integer(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} is {value!r}; give a whole number, {least} or more")
+        raise ConfigError(f"{name} is {brief(value)}; give a whole number, {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +72,21 @@ class Config:
             _check_integer("n_inner", self.n_inner, 1)
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; give true or false")
+                raise ConfigError(f"{name} is {brief(getattr(self, name))}; give true or false")
         if self.n_embd % self.n_head:
             raise ConfigError(
-                f"n_embd is {self.n_embd}, which n_head = {self.n_head} does not divide; "
+                f"n_embd is {brief(self.n_embd)}, which n_head = {brief(self.n_head)} does not "
+                "divide; "
                 "every head needs the same whole width"
             )
         if self.activation_function not in ACTIVATION_NAMES:
             raise ConfigError(
-                f"activation_function is {self.activation_function!r}; "
+                f"activation_function is {brief(self.activation_function)}; "
                 f"npgpt has {', '.join(ACTIVATION_NAMES)}"
             )
         eps = self.layer_norm_epsilon
-        if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps < math.inf:
-            raise ConfigError(f"layer_norm_epsilon is {eps!r}; give a finite number, 0 or more")
+        if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps <= 1:
+            raise ConfigError(f"layer_norm_epsilon is {brief(eps)}; give a number from 0 to 1")
         for name in _TOKEN_IDS:
             if getattr(self, name) is not None:
                 _check_integer(name, getattr(self, name), 0)
@@ -115,8 +123,10 @@ RELEASED = {
 def from_json(fields: Mapping[str, Any]) -> Config:
     """The Config that a Hugging Face `config.json` describes.
 
-    Fields that do not change the forward pass (dropout rates, notes on training) are ignored.
-    Raises ConfigError where the file describes something other than a GPT-2 language model.
+    `ALIASES` are other names of sizes. Fields of names that npgpt does not know are ignored,
+    whatever they hold: in a GPT-2's file they do not change the forward pass (dropout rates, notes
+    on training). Raises ConfigError where the file describes something other than a GPT-2 language
+    model, and where it gives a size under both its names, but differently.
 
     >>> from_json({"model_type": "gpt2", "n_layer": 2, "attn_pdrop": 0.1}).n_layer
     2
@@ -124,11 +134,17 @@ def from_json(fields: Mapping[str, Any]) -> Config:
     if not isinstance(fields, Mapping):
         raise ConfigError(f"a config is a JSON object, not {type(fields).__name__}")
     if fields.get("model_type", "gpt2") != "gpt2":
-        raise ConfigError(f"model_type is {fields['model_type']!r}; npgpt runs 'gpt2' only")
+        raise ConfigError(f"model_type is {brief(fields['model_type'])}; npgpt runs 'gpt2' only")
     if fields.get("add_cross_attention"):
         raise ConfigError("add_cross_attention is true; npgpt runs GPT-2 without an encoder only")
     known = {field.name for field in dataclasses.fields(Config)}
     chosen = {name: value for name, value in fields.items() if name in known}
+    for alias, name in ALIASES.items():
+        if alias in fields and chosen.setdefault(name, fields[alias]) != fields[alias]:
+            raise ConfigError(
+                f"{name} is {brief(chosen[name])}, but {alias}, which means the same, is "
+                f"{brief(fields[alias])}; keep the one that is right"
+            )
     if isinstance(chosen.get("eos_token_id"), list):
         chosen["eos_token_id"] = tuple(chosen["eos_token_id"])
     return Config(**chosen)

@@ -13,9 +13,9 @@ from npgpt.checkpoints import nanogpt, strict_json
 from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dialects import LINEAR, Settled
 from npgpt.checkpoints.files import find, read_bytes
-from npgpt.checkpoints.quoting import kind
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, ConfigError
+from npgpt.quoting import kind
 
 CONFIG = "config.json"
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")

@@ -21,8 +21,8 @@ import numpy as np
 
 from npgpt.checkpoints import names
 from npgpt.checkpoints.dtypes import FLOAT32, Stored
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import quoted
 
 HUGGING_FACE, LINEAR, OPENAI, GGUF = "Hugging Face", "nanoGPT or minGPT", "OpenAI", "GGUF"
 UNKNOWN = "unknown"

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array
 from npgpt.checkpoints import bfloat16
-from npgpt.checkpoints.quoting import kind
 from npgpt.errors import CheckpointError
 from npgpt.ops.half import widen
+from npgpt.quoting import kind
 
 MAX_RANK = 32  # NumPy before 2.0 has no arrays of more dimensions
 _MAX_BYTES = 2**62  # what NumPy can count without overflow, with room to spare

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
 from npgpt.model.mapped import MappedFile
+from npgpt.quoting import quoted
 
 # Characters that would make a name a path, on any system.
 _SEPARATORS = frozenset("/\\:\0")

@@ -17,9 +17,9 @@ from npgpt.checkpoints.configuration import CONFIG
 from npgpt.checkpoints.files import is_plain_name, read_bytes, replacing
 from npgpt.checkpoints.hub_library import HubFile, Repository
 from npgpt.checkpoints.open import GENERATION_CONFIG
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, quoted
 from npgpt.tokenizer import files as tokenizer_files
 
 _INDEX = ".index.json"

@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError, SettingError
+from npgpt.quoting import quoted
 
 MAIN = "main"  # the revision that is meant where none is given
 _LONGEST_COMMIT_FILE = 1000  # bytes; 40 are expected

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from npgpt.checkpoints.hub_cache import is_commit
-from npgpt.checkpoints.quoting import kind
 from npgpt.errors import CheckpointError, SettingError
+from npgpt.quoting import kind
 
 _AGAIN = "run the command again; what has arrived whole is kept"
 _LONGEST_REASON = 200

@@ -14,7 +14,7 @@ from collections.abc import Callable, Set
 from typing import Any
 
 from npgpt.checkpoints.pickle_machine import Global, Machine
-from npgpt.checkpoints.quoting import kind, quoted
+from npgpt.quoting import kind, quoted
 
 # Building takes up to about 75 bytes of memory for each byte of a (contrived) pickle. The pickle
 # of GPT-2 XL has 103,000 bytes.

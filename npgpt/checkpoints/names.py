@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from npgpt.checkpoints.dtypes import Stored
-from npgpt.checkpoints.quoting import listed, quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import listed, quoted
 
 PREFIX = "transformer."  # of all tensors but the head, in files of GPT2LMHeadModel
 WRAPPERS = ("module.", "_orig_mod.")  # of all tensors: DistributedDataParallel's, torch.compile's

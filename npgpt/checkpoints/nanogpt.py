@@ -6,8 +6,8 @@ Source: model.py and train.py of https://github.com/karpathy/nanoGPT.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, quoted
 
 _FIELDS = {
     "n_layer": "n_layer",

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 
 from npgpt.checkpoints.dtypes import DTYPES, MAX_RANK, DType, check_shape
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import quoted
 
 LONGEST = 10_000  # bytes of a header, as in numpy.load
 _MAGIC = b"\x93NUMPY"

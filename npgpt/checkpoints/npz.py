@@ -25,8 +25,8 @@ from npgpt.checkpoints import npy, stored_zip, strict_json
 from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dtypes import BY_NAME, FLOAT16, FLOAT32, FLOAT64, Stored, from_floats
 from npgpt.checkpoints.files import map_file, replacing
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError, SettingError
+from npgpt.quoting import quoted
 
 FORM = "npz"
 SUFFIX = ".npz"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from npgpt.checkpoints import inert_pickle, torch_legacy, torch_pickle, weights
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.quoting import LONGEST
 from npgpt.errors import CheckpointError
+from npgpt.quoting import LONGEST
 
 _MOST = 100  # names listed
 _PICKLES = ("zip", "pickle", torch_legacy.FORM)

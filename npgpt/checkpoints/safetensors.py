@@ -29,8 +29,8 @@ from npgpt.checkpoints.dtypes import (
     from_floats,
 )
 from npgpt.checkpoints.files import map_file, replacing
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, quoted
 
 _LENGTH_BYTES = 8
 _ALIGNMENT = 64  # the data starts at a multiple of this, so that mapped tensors are aligned

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
 from npgpt.model.mapped import release
+from npgpt.quoting import quoted
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -30,6 +30,7 @@ _SIZES_FOLLOW, _UTF8 = 0x0008, 0x0800  # the flags that change nothing for a rea
 _IN_ZIP64 = 0xFFFFFFFF  # stands for a number too large, which is then in the zip64 field
 _ZIP64_FIELD = 1
 STORED, DEFLATED = 0, 8  # methods of compression
+_FOLDER = 0x10  # of MS-DOS's attributes
 _LEVEL = 0x0006  # flags that say how hard a deflated member was compressed
 # Each takes time, an array of an npz 50 µs. GPT-2 XL has 600.
 _MAX_MEMBERS = 10_000
@@ -142,7 +143,7 @@ def _member(
     data: mmap.mmap, at: int, fields: tuple[int, ...], where: str, methods: Collection[int]
 ) -> Member:
     _, _, _, flags, method, _, _, crc, packed, size, name_size, extra_size, *rest = fields
-    comment, disk, _, _, header = rest
+    comment, disk, _, attributes, header = rest
     name_end = at + _CENTRAL.size + name_size
     raw_name = data[name_end - name_size : name_end]
     place = f"{where}: member {quoted(raw_name.decode(errors='replace'))}"
@@ -160,7 +161,9 @@ def _member(
                 raise CheckpointError(f"{place}: its zip64 field is missing or too short")
             numbers[i] = wide.pop(0)
     size, packed, header = numbers
-    if (method == STORED and packed != size) or comment or disk:
+    # Torch takes what is named or marked as a folder for one, and its numbers from anywhere.
+    is_folder = attributes & _FOLDER or raw_name.endswith(b"/")
+    if (method == STORED and packed != size) or comment or disk or (is_folder and size):
         raise CheckpointError(f"{place}: its directory entry contradicts itself")
     start = _data_start(data, header, raw_name, method)
     if start is None:

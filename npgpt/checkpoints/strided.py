@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt.checkpoints.dtypes import DType, check_shape
-from npgpt.checkpoints.quoting import kind
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind
 
 
 def strided(

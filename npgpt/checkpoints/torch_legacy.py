@@ -18,9 +18,9 @@ import numpy.typing as npt
 from npgpt.checkpoints import inert_pickle, torch_state
 from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.checkpoints.torch_state import RESAVE, Storage
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, quoted
 
 FORM = "torch legacy"
 # The first pickle; its second byte is the protocol.

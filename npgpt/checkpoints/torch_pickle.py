@@ -20,9 +20,9 @@ from npgpt.checkpoints import inert_pickle, stored_zip, torch_state
 from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.checkpoints.torch_state import RESAVE, Storage
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, quoted
 
 FORM = "torch zip"
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from npgpt.checkpoints import nanogpt
 from npgpt.checkpoints.dtypes import DTYPES, DType, Stored
 from npgpt.checkpoints.pickle_machine import Global
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.checkpoints.strided import strided
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, quoted
 
 _ORDERED_DICT = Global("collections", "OrderedDict")
 _TENSOR = Global("torch._utils", "_rebuild_tensor_v2")

@@ -12,8 +12,8 @@ from npgpt.checkpoints import hub_cache, safetensors, strict_json
 from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import find, map_file, read_bytes
-from npgpt.checkpoints.quoting import kind, listed, quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import kind, listed, quoted
 
 SAFETENSORS = "safetensors"
 _INDEX = ".index.json"

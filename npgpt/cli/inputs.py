@@ -6,10 +6,10 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
 import npgpt.gpt
-from npgpt.checkpoints.quoting import quoted
 from npgpt.cli.output import saying_warnings
 from npgpt.errors import PromptError
 from npgpt.gpt import GPT
+from npgpt.quoting import quoted
 
 _STANDARD_INPUT = "-"
 _LONGEST_NUMBER = 40  # digits; Python takes long over numbers of very many

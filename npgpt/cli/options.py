@@ -5,9 +5,9 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from npgpt.checkpoints.quoting import quoted
 from npgpt.cli.inputs import natural, token_ids
 from npgpt.decoding.settings import Settings
+from npgpt.quoting import quoted
 
 _NONE = "none"
 

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from npgpt.checkpoints.open import tokenizer_in
 from npgpt.cli import inputs
 from npgpt.cli.command import Command
 from npgpt.cli.output import piece, pieces, print_json, print_table
@@ -41,7 +42,7 @@ def _run(arguments: Namespace) -> None:
 def _tokenizer(model: Path | None) -> Tokenizer:
     """The tokenizer alone: it needs no weights."""
     folder = shipped() if model is None else model
-    tokenizer = files.load(folder if folder.is_dir() else folder.parent)
+    tokenizer = tokenizer_in(folder if folder.is_dir() else folder.parent)
     if tokenizer is None:
         pairs = (f"{vocab} with {merges}" for vocab, merges in files.PAIRS.items())
         names = ", ".join([files.WHOLE, *pairs])

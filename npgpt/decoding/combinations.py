@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from npgpt.decoding.values import LARGEST
 from npgpt.errors import SettingError
+from npgpt.quoting import brief
 
 if TYPE_CHECKING:
     from npgpt.decoding.settings import Settings
@@ -74,7 +75,7 @@ def _check_unused(
         value = getattr(settings, name)
         if name not in exempt and value not in neutral:
             raise SettingError(
-                f"{name} is {value!r}, which changes nothing {without}; {remedy}, or leave "
+                f"{name} is {brief(value)}, which changes nothing {without}; {remedy}, or leave "
                 f"{name} out"
             )
 
@@ -85,8 +86,8 @@ def _refuse(settings: Settings, name: str, *others: str) -> None:
         value = getattr(settings, other)
         if value != getattr(type(settings), other):  # the default
             raise SettingError(
-                f"{name} is {getattr(settings, name)!r} and {other} is {value!r}, which do not go "
-                "together; leave one of them out"
+                f"{name} is {brief(getattr(settings, name))} and {other} is {brief(value)}, which "
+                "do not go together; leave one of them out"
             )
 
 
@@ -96,8 +97,8 @@ def _check_contrastive(s: Settings) -> None:
     _refuse(s, "penalty_alpha", "do_sample", "num_beams", "prompt_lookup_num_tokens")
     if s.top_k is None or s.top_k < 2:
         raise SettingError(
-            f"penalty_alpha is {s.penalty_alpha!r} and top_k is {s.top_k!r}; contrastive search "
-            "weighs the top_k likeliest tokens, so give a top_k of 2 or more"
+            f"penalty_alpha is {brief(s.penalty_alpha)} and top_k is {brief(s.top_k)}; "
+            "contrastive search weighs the top_k likeliest tokens, so give a top_k of 2 or more"
         )
 
 
@@ -105,7 +106,7 @@ def _check_beams(s: Settings) -> None:
     beams, groups = s.num_beams, s.num_beam_groups
     if beams > 1 and s.draws and s.temperature < 1 / LARGEST:
         raise SettingError(
-            f"temperature is {s.temperature!r}, too low for beams, which add scores up; give "
+            f"temperature is {brief(s.temperature)}, too low for beams, which add scores up; give "
             f"{1 / LARGEST:g} or more, or 0"
         )
     if groups > 1:
@@ -122,7 +123,7 @@ def _check_beams(s: Settings) -> None:
             )
     elif s.diversity_penalty:
         raise SettingError(
-            f"diversity_penalty is {s.diversity_penalty!r}, which changes nothing within one "
+            f"diversity_penalty is {brief(s.diversity_penalty)}, which changes nothing within one "
             "group; set num_beam_groups to 2 or more, or leave diversity_penalty out"
         )
     if beams > 1 and s.num_return_sequences > beams:
@@ -151,7 +152,7 @@ def _check_constraints(s: Settings) -> None:
             if set(phrase) & set(s.eos_token_ids):
                 raise SettingError(
                     f"force_words_ids holds the phrase {list(phrase)}, which an eos_token_id "
-                    f"({s.eos_token_id!r}) would end; leave the phrase out"
+                    f"({brief(s.eos_token_id)}) would end; leave the phrase out"
                 )
 
 

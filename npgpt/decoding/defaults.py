@@ -5,9 +5,15 @@ from typing import Any
 
 from npgpt.decoding.combinations import BEAMS, SAMPLING
 from npgpt.decoding.settings import Settings, from_keywords, plain
+from npgpt.decoding.values import whole
+from npgpt.errors import SettingError
 
 # Values by which Hugging Face's files switch a setting off, and what has no such value here.
 _OFF = {"top_k": 0, "no_repeat_ngram_size": 0, "penalty_alpha": 0}
+_FILE = "generation_config.json"
+# What multiplies time and memory: few calls ask for many, and no file of a stranger should.
+_ROWS = ("num_beams", "num_return_sequences")
+_MOST_ROWS = 256
 # Settings that name a decoder which does not draw.
 _SEARCHES = (("num_beam_groups", 1), ("force_words_ids", None), ("penalty_alpha", None))
 
@@ -31,6 +37,8 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
 
     A default does not outlive a call that it contradicts: its limit, the other limit; its sampling,
     a call's do_sample=False or a decoder that does not draw; what it sets for beams, one beam.
+    Raises SettingError where what is left of them is bad, saying that the model's file has it, and
+    where it asks for more than 256 beams or sequences, which only a call may.
 
     >>> own = {"do_sample": True, "temperature": 0.8, "max_length": 50}
     >>> settings = filled({"penalty_alpha": 0.6, "top_k": 4, "max_new_tokens": 9}, own)
@@ -50,6 +58,13 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
     for one, other in (("max_length", "max_new_tokens"), ("max_new_tokens", "max_length")):
         if one in given:
             idle.add(other)
-    return from_keywords(
-        **{name: merged[name] for name in merged if name in given or name not in idle}
-    )
+    own = {name: kept[name] for name in kept if name not in given and name not in idle}
+    try:
+        own = plain(own)
+        for name in _ROWS:
+            whole(1, _MOST_ROWS)(name, own.get(name) or 1)
+    except SettingError as error:
+        raise SettingError(
+            f"the model's own settings, of its {_FILE}: {error}; or set it in the call"
+        ) from None
+    return from_keywords(**own, **given)

@@ -3,6 +3,7 @@
 from npgpt.decoding.prompts import Rows
 from npgpt.decoding.settings import Settings
 from npgpt.errors import ContextLengthError, SettingError
+from npgpt.quoting import brief
 
 
 def row_limits(
@@ -47,7 +48,7 @@ def check_room(
             shortest = min(map(len, alternatives))
             if shortest > room and not settings.force_words_in_prompt:
                 raise SettingError(
-                    f"force_words_ids asks for {[list(phrase) for phrase in alternatives]}, but "
+                    f"force_words_ids asks for {brief([*map(list, alternatives)])}, but "
                     f"row {row} has room for {room} new tokens; raise the limit to hold at least "
                     f"{shortest}, or leave it out"
                 )

@@ -18,6 +18,7 @@ from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import checked_uniforms
 from npgpt.decoding.values import whole
 from npgpt.errors import PromptError, SettingError
+from npgpt.quoting import brief
 
 Decode: TypeAlias = Callable[[Sequence[int]], str]
 
@@ -68,7 +69,7 @@ def prepare(
     (4, 4)
     """
     if not isinstance(settings, Settings):
-        raise SettingError(f"settings are {settings!r}; give npgpt.Settings(...)")
+        raise SettingError(f"settings are {brief(settings)}; give npgpt.Settings(...)")
     for name, size in (("vocab_size", vocab_size), ("context_length", context_length)):
         if size is not None:
             whole(1)(name, size)
@@ -80,7 +81,7 @@ def prepare(
     check_room(prompts, limits, settings, negative, context_length=context_length)
     if settings.stop_strings and decode is None:
         raise SettingError(
-            f"stop_strings is {settings.stop_strings!r}, which takes a tokenizer to look for; "
+            f"stop_strings is {brief(settings.stop_strings)}, which takes a tokenizer to look for; "
             "give decode, or leave stop_strings out"
         )
     name = decoder(settings, assistant=assistant is not None)
@@ -137,8 +138,8 @@ def _negative_prompts(prompts: Rows, settings: Settings, negative_prompt: Any) -
         return None if settings.guidance_scale == 1 else last
     if settings.guidance_scale == 1:
         raise SettingError(
-            f"negative_prompt is {negative_prompt!r}, which changes nothing without guidance; set "
-            "guidance_scale above 1, or leave it out"
+            f"negative_prompt is {brief(negative_prompt)}, which changes nothing without guidance; "
+            "set guidance_scale above 1, or leave it out"
         )
     rows = token_rows(negative_prompt)
     if len(rows) == 1:
@@ -156,7 +157,7 @@ def _uniforms(
 ) -> npt.NDArray[np.float64] | None:
     if uniforms is not None and not settings.do_sample:
         raise SettingError(
-            f"uniforms are given ({uniforms!r}), but nothing is drawn; set do_sample=True, or "
+            f"uniforms are given ({brief(uniforms)}), but nothing is drawn; set do_sample=True, or "
             "leave them out"
         )
     if not settings.draws:

@@ -9,6 +9,7 @@ import numpy as np
 
 from npgpt.decoding.settings import Settings
 from npgpt.errors import PromptError, SettingError
+from npgpt.quoting import brief
 
 Rows: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -22,7 +23,9 @@ def token_rows(tokens: Any) -> Rows:
     (((5, 6),), ((5, 6), (7,)))
     """
     if not _is_list(tokens):
-        raise PromptError(f"a prompt of {tokens!r} is no list of token ids; encode texts first")
+        raise PromptError(
+            f"a prompt of {brief(tokens)} is no list of token ids; encode texts first"
+        )
     if len(tokens) == 0:
         raise PromptError(f"the prompt is empty ({tokens!r}); give at least one token id")
     if any(_is_list(item) for item in tokens):
@@ -40,15 +43,16 @@ def check_vocabulary(prompts: Rows, settings: Settings, vocab_size: int) -> None
     for index, row in enumerate(prompts):
         if max(row) >= vocab_size:
             raise PromptError(
-                f"row {index} of the prompt holds token id {max(row)}; the vocabulary has "
-                f"{vocab_size} tokens, so give ids from 0 to {vocab_size - 1}"
+                f"row {index} of the prompt holds token id {brief(max(row))}; the vocabulary "
+                f"has {vocab_size} tokens, so give ids from 0 to {vocab_size - 1}"
             )
     for name, ids in _ids(settings):
         for token in ids:
             if token >= vocab_size:
                 raise SettingError(
-                    f"{name} is {getattr(settings, name)!r}; the vocabulary has {vocab_size} "
-                    f"tokens, so give ids from 0 to {vocab_size - 1}, not {token}"
+                    f"{name} is {brief(getattr(settings, name))}; the vocabulary has "
+                    f"{vocab_size} tokens, so give ids from 0 to {vocab_size - 1}, "
+                    f"not {brief(token)}"
                 )
 
 
@@ -69,13 +73,15 @@ def _ids(settings: Settings) -> Iterator[tuple[str, Iterable[int]]]:
 
 def _row(row: Any, index: int) -> tuple[int, ...]:
     if not _is_list(row):
-        raise PromptError(f"row {index} of the prompt is {row!r}; give lists of token ids only")
+        raise PromptError(
+            f"row {index} of the prompt is {brief(row)}; give lists of token ids only"
+        )
     if len(row) == 0:
         raise PromptError(f"row {index} of the prompt is empty; give at least one token id")
     for token in row:
         if isinstance(token, bool) or not isinstance(token, Integral) or int(token) < 0:
             raise PromptError(
-                f"row {index} of the prompt holds {token!r}; a token id is a whole number, "
+                f"row {index} of the prompt holds {brief(token)}; a token id is a whole number, "
                 "0 or more"
             )
     return tuple(int(token) for token in row)

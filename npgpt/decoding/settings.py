@@ -12,6 +12,7 @@ from npgpt.decoding.combinations import check
 from npgpt.decoding.row import Row
 from npgpt.decoding.values import LARGEST, flag, number, one_of, whole
 from npgpt.errors import SettingError
+from npgpt.quoting import brief
 
 Phrase: TypeAlias = tuple[int, ...]
 # (the prompt's place, the row's tokens) -> the ids that may follow
@@ -156,7 +157,7 @@ def plain(given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise SettingError(f"{name} = {value!r}: no setting has that name; {hint}")
+            raise SettingError(f"{brief(name)} = {brief(value)}: no setting has that name; {hint}")
     return {
         name: None if value is None else readers[name](name, value) for name, value in given.items()
     }

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from npgpt.decoding.values import whole
 from npgpt.errors import SettingError
+from npgpt.quoting import brief
 
 
 def seed_uniforms(seed: int, rows: int, steps: int, *draws: int) -> npt.NDArray[np.float64]:
@@ -38,9 +39,11 @@ def checked_uniforms(
     try:
         given = np.asarray(uniforms)
     except ValueError as error:
-        raise SettingError(f"uniforms are {uniforms!r}, which is no array; {needed}") from error
+        raise SettingError(
+            f"uniforms are {brief(uniforms)}, which is no array; {needed}"
+        ) from error
     if given.dtype.kind not in "fiu":
-        raise SettingError(f"uniforms are {uniforms!r}, which are no numbers; {needed}")
+        raise SettingError(f"uniforms are {brief(uniforms)}, which are no numbers; {needed}")
     fits = given.ndim == 2 + len(draws) and given.shape[0] == rows and given.shape[2:] == draws
     if not fits or given.shape[1] < steps:
         raise SettingError(f"uniforms have shape {given.shape}; {needed}")
@@ -48,5 +51,5 @@ def checked_uniforms(
     plain = given.astype(np.float64)
     outside = ~((plain >= 0) & (plain < 1))
     if outside.any():
-        raise SettingError(f"uniforms hold {given[outside][0]!r}; {needed}")
+        raise SettingError(f"uniforms hold {brief(given[outside][0])}; {needed}")
     return plain

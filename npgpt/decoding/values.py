@@ -12,10 +12,14 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from npgpt.errors import SettingError
+from npgpt.quoting import brief
 
 Reader: TypeAlias = Callable[[str, Any], Any]
 
 LARGEST = 1e30  # of what is added to scores or scales them: their sums stay finite, in float32 too
+
+# Python takes long over writing numbers of very many digits, or refuses to.
+_LARGEST_WHOLE = 10**40 - 1
 
 
 def flag(name: str, value: Any) -> bool:
@@ -26,12 +30,13 @@ def flag(name: str, value: Any) -> bool:
 
 
 def whole(least: int, most: int | None = None) -> Reader:
-    """A reader of whole numbers of `least` or more, and `most` or fewer."""
+    """A reader of whole numbers of `least` or more, and `most` or fewer, of 40 digits at most."""
     end = "or more" if most is None else f"to {most}"
+    last = _LARGEST_WHOLE if most is None else most
 
     def read(name: str, value: Any) -> int:
-        fits = not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
-        if not fits or (most is not None and int(value) > most):
+        is_whole = not isinstance(value, bool) and isinstance(value, Integral)
+        if not is_whole or not least <= int(value) <= last:
             raise error(name, value, f"a whole number, {least} {end}")
         return int(value)
 
@@ -119,4 +124,4 @@ def is_list(value: Any) -> bool:
 
 def error(name: str, value: Any, expected: str) -> SettingError:
     """The error that says what was given, and what to give."""
-    return SettingError(f"{name} is {value!r}; give {expected}")
+    return SettingError(f"{name} is {brief(value)}; give {expected}")

@@ -5,6 +5,7 @@ no byte is a space or a control character. Source: `bytes_to_unicode` in OpenAI'
 """
 
 from npgpt.errors import TokenizerError
+from npgpt.quoting import quoted
 
 # Bytes that are visible characters in Latin-1 stand for themselves. 0xAD, the soft hyphen, is not
 # visible.
@@ -44,6 +45,6 @@ def to_bytes(printable: str) -> bytes:
         return bytes([_TO_BYTE[character] for character in printable])
     except KeyError as error:
         raise TokenizerError(
-            f"{printable!r} holds {error.args[0]!r}, which is not one of the 256 characters "
+            f"{quoted(printable)} holds {error.args[0]!r}, which is not one of the 256 characters "
             "that stand for bytes in GPT-2's vocabulary; a token must be written in these"
         ) from None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from npgpt.errors import TokenizerError
+from npgpt.quoting import brief, quoted
 from npgpt.tokenizer.byte_alphabet import ALPHABET
 from npgpt.tokenizer.special import check_text
 
@@ -38,8 +39,8 @@ def check(
     for token in special_tokens:
         if not token or token in vocab:
             raise TokenizerError(
-                f"special token {token!r} is {'an ordinary token too' if token else 'empty'}; "
-                "it must be a text of its own"
+                f"special token {quoted(token)} is "
+                f"{'an ordinary token too' if token else 'empty'}; it must be a text of its own"
             )
         check_text(token)
     _check_merges(vocab, merges)
@@ -53,17 +54,21 @@ def _check_ids(items: list[tuple[str, int]]) -> None:
     owner: dict[int, str] = {}
     for token, id_ in items:
         if isinstance(id_, bool) or not isinstance(id_, int):
-            raise TokenizerError(f"the id of {token!r} is {id_!r}; ids are whole numbers")
+            raise TokenizerError(
+                f"the id of {quoted(token)} is {brief(id_)}; ids are whole numbers"
+            )
         if id_ in owner:
             raise TokenizerError(
-                f"id {id_} is given to both {owner[id_]!r} and {token!r}; each token needs its own"
+                f"id {brief(id_)} is given to both {quoted(owner[id_])} and {quoted(token)}; "
+                "each token needs its own"
             )
         owner[id_] = token
     outside = [id_ for id_ in owner if not 0 <= id_ < len(owner)]
     if outside:
         raise TokenizerError(
-            f"{len(owner)} tokens have ids 0 to {len(owner) - 1}, but id {outside[0]} is given "
-            f"to {owner[outside[0]]!r}; a model has a row for every id, so none may be left out"
+            f"{len(owner)} tokens have ids 0 to {len(owner) - 1}, but id {brief(outside[0])} "
+            f"is given to {quoted(owner[outside[0]])}; a model has a row for every id, so none may "
+            "be left out"
         )
 
 
@@ -73,16 +78,16 @@ def _check_merges(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -
         if left not in vocab or right not in vocab or left + right not in vocab:
             unknown = [token for token in (left, right, left + right) if token not in vocab]
             raise TokenizerError(
-                f"merge {left!r} {right!r} names {unknown[0]!r}, which the vocabulary lacks; "
-                "do vocabulary and merges belong together?"
+                f"merge {quoted(left)} {quoted(right)} names {quoted(unknown[0])}, which "
+                "the vocabulary lacks; do vocabulary and merges belong together?"
             )
     if len(set(pairs)) < len(pairs):
         ((left, right), times), *_ = Counter(pairs).most_common(1)
         raise TokenizerError(
-            f"merge {left!r} {right!r} is listed {times} times; its rank must be one"
+            f"merge {quoted(left)} {quoted(right)} is listed {times} times; its rank must be one"
         )
 
 
 def _some(tokens: list[str]) -> str:
     more = f" and {len(tokens) - _SHOWN} more" if len(tokens) > _SHOWN else ""
-    return ", ".join(map(repr, tokens[:_SHOWN])) + more
+    return ", ".join(map(quoted, tokens[:_SHOWN])) + more

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from npgpt.errors import TokenizerError
+from npgpt.quoting import brief
 from npgpt.tokenizer import byte_alphabet
 from npgpt.tokenizer.checks import check
 from npgpt.tokenizer.merge import Merges, merge
@@ -67,8 +68,9 @@ class Tokenizer:
         A special token in the text becomes its id only where `allowed_special` names it, or is
         "all"; of two that begin at one place, the longer. Else it is ordinary text.
 
-        Raises TokenizerError for a name in `allowed_special` that is not a special token, and
-        for a text with a lone surrogate, which has no UTF-8.
+        Any str is a text, of NUL, other controls and combining marks too; nothing is normalized.
+        Raises TokenizerError for anything else, for a text with a lone surrogate, which has no
+        UTF-8, and for a name in `allowed_special` that is not a special token.
         """
         check_text(text)
         ids: list[int] = []
@@ -83,9 +85,10 @@ class Tokenizer:
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that ids stand for, which need not be whole characters.
 
-        Raises TokenizerError for an id that the vocabulary lacks.
+        Raises TokenizerError for an id that the vocabulary lacks, and for anything but a list, an
+        array or another iterable of whole numbers. A boolean is none, and bytes are no ids.
         """
-        ids = list(ids)
+        ids = _listed(ids)
         try:
             return b"".join(map(self._token_bytes.__getitem__, map(operator.index, ids)))
         except (KeyError, TypeError):
@@ -126,8 +129,20 @@ class Tokenizer:
             except (KeyError, TypeError):
                 break
         return TokenizerError(
-            f"token id {token!r} is unknown; give whole numbers, 0 to {self.vocab_size - 1}"
+            f"token id {brief(token)} is unknown; give whole numbers, 0 to {self.vocab_size - 1}"
         )
+
+
+def _listed(ids: Iterable[int]) -> list[int]:
+    if isinstance(ids, (str, bytes, bytearray)):
+        raise TokenizerError(f"{brief(ids)} is no list of token ids; give whole numbers")
+    try:
+        listed = list(ids)
+    except TypeError:
+        raise TokenizerError(f"{brief(ids)} is no list of token ids; give a list") from None
+    if bool in set(map(type, listed)):
+        raise TokenizerError("the token ids hold a boolean; give whole numbers")
+    return listed
 
 
 class _WordIds(dict[bytes, tuple[int, ...]]):

@@ -1,23 +1,22 @@
 """Tokenizer files of a checkpoint folder, as OpenAI and Hugging Face name them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer import tokenizer_json
+from npgpt.quoting import brief, quoted
+from npgpt.tokenizer import tokenizer_config, tokenizer_json
 from npgpt.tokenizer.disk import read_object, read_text, reading, write_object, write_text
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer.merge import shared
+from npgpt.tokenizer.tokenizer_config import CONFIG as CONFIG
 
 WHOLE = "tokenizer.json"
 # vocabulary -> its merges: Hugging Face's names and OpenAI's, for the same contents
 PAIRS = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
 # {text: id} of special tokens besides END_OF_TEXT, for which a pair has no place
 ADDED = "added_tokens.json"
-# settings of transformers that overrule all of these, and two that would change every text
-CONFIG = "tokenizer_config.json"
-_UNLIKE_GPT2 = ("add_prefix_space", "add_bos_token")
 
 _VERSION = "#version"
 
@@ -30,23 +29,24 @@ def load(folder: str | PathLike[str]) -> Tokenizer | None:
     `<|endoftext|>` is special, and so are the tokens of an added_tokens.json beside it.
 
     Raises TokenizerError, with the file and the reason, for a file that cannot be read, does not
-    make sense, or is not GPT-2's kind of tokenizer, `add_prefix_space` or `add_bos_token` in a
-    tokenizer_config.json included. Nothing is guessed and nothing repaired.
+    make sense, or is not GPT-2's kind of tokenizer, a tokenizer_config.json included that has
+    `add_prefix_space` or `add_bos_token`, or gives a token an id that these files do not give it.
+    Nothing is guessed and nothing repaired.
     """
     folder = Path(folder)
     if (folder / WHOLE).exists():
+        also = tokenizer_config.read(folder / CONFIG)
+        document = read_object(folder / WHOLE)
         with reading(folder / WHOLE):
-            tokenizer = tokenizer_json.parse(read_object(folder / WHOLE))
-        _check_config(folder / CONFIG)
-        return tokenizer
+            return tokenizer_config.checked(tokenizer_json.parse(document), also)
     for vocab, merges in PAIRS.items():
         present = [name for name in (vocab, merges) if (folder / name).exists()]
         if len(present) == 1:
             missing = merges if present == [vocab] else vocab
             raise TokenizerError(f"{folder / present[0]}: {missing} must be beside it")
         if present:
-            _check_config(folder / CONFIG)
-            return _load_pair(folder / vocab, folder / merges)
+            also = tokenizer_config.read(folder / CONFIG)
+            return _load_pair(folder / vocab, folder / merges, also)
     return None
 
 
@@ -66,7 +66,7 @@ def save(
     Raises TokenizerError for another name in `forms`.
     """
     if not set(forms) <= {WHOLE, *PAIRS}:
-        raise TokenizerError(f"forms is {forms!r}; give some of {[WHOLE, *PAIRS]}")
+        raise TokenizerError(f"forms is {brief(forms)}; give some of {[WHOLE, *PAIRS]}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if WHOLE in forms:
@@ -76,24 +76,27 @@ def save(
             _save_pair(tokenizer, folder / vocab, folder / merges)
 
 
-def _load_pair(vocab_file: Path, merges_file: Path) -> Tokenizer:
-    with reading(vocab_file):
-        vocab = read_object(vocab_file)
+def _load_pair(vocab_file: Path, merges_file: Path, also: Mapping[str, str]) -> Tokenizer:
+    vocab = read_object(vocab_file)
     special = {END_OF_TEXT: vocab.pop(END_OF_TEXT)} if END_OF_TEXT in vocab else {}
     files = [vocab_file, merges_file]
     added_file = vocab_file.with_name(ADDED)
     if added_file.exists():
         files.append(added_file)
+        added = read_object(added_file)
         with reading(added_file, vocab_file):
-            for token, id_ in read_object(added_file).items():
+            for token, id_ in added.items():
                 known = special.get(token, vocab.pop(token, id_))
                 if known != id_:
-                    raise TokenizerError(f"{token!r} has both id {id_!r} and {known!r}")
+                    raise TokenizerError(
+                        f"{quoted(token)} has both id {brief(id_)} and {brief(known)}"
+                    )
                 special[token] = id_
+    lines = read_text(merges_file)
     with reading(merges_file):
-        merges = shared(_parse_merges(read_text(merges_file)), vocab)
+        merges = shared(_parse_merges(lines), vocab)
     with reading(*files):
-        return Tokenizer(vocab, merges, special)
+        return tokenizer_config.checked(Tokenizer(vocab, merges, special), also)
 
 
 def _save_pair(tokenizer: Tokenizer, vocab_file: Path, merges_file: Path) -> None:
@@ -122,17 +125,7 @@ def _parse_merges(text: str) -> Iterator[tuple[str, str]]:
             continue
         left, _, right = line.partition(" ")
         if not left or not right or " " in right:
-            raise TokenizerError(f"line {number} is {line!r}; expected two tokens and one space")
+            raise TokenizerError(
+                f"line {number} is {quoted(line)}; expected two tokens and one space"
+            )
         yield left, right
-
-
-def _check_config(file: Path) -> None:
-    if not file.exists():
-        return
-    with reading(file):
-        settings = read_object(file)
-        for name in _UNLIKE_GPT2:
-            if settings.get(name):
-                raise TokenizerError(
-                    f"{name} is {settings[name]!r}; GPT-2 has false: a text is encoded as it stands"
-                )

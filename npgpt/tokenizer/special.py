@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from npgpt.errors import TokenizerError
+from npgpt.quoting import brief
 
 Allowed = AbstractSet[str] | Literal["all"]
 
@@ -21,26 +22,35 @@ def cut(text: str, special_tokens: Mapping[str, int], allowed: Allowed) -> Itera
     >>> list(cut("a<|endoftext|>b", {"<|endoftext|>": 256}, frozenset()))
     ['a<|endoftext|>b']
     """
-    names = frozenset(special_tokens) if allowed == "all" else allowed
-    if isinstance(names, str) or not names <= special_tokens.keys():
+    everything = isinstance(allowed, str) and allowed == "all"
+    names = frozenset(special_tokens) if everything else allowed
+    if not isinstance(names, AbstractSet) or not names <= special_tokens.keys():
         raise TokenizerError(
-            f"allowed_special is {allowed!r}; give 'all' or a set out of {sorted(special_tokens)}"
+            f"allowed_special is {brief(allowed)}; give 'all' or a set out of "
+            f"{brief(sorted(special_tokens))}"
         )
-    if not names:
+    # The pattern tries all its names at each place, so it gets those only that are somewhere.
+    found = [name for name in names if name in text]
+    if not found:
         return iter((text,))
-    longest_first = sorted(names, key=len, reverse=True)
+    longest_first = sorted(found, key=len, reverse=True)
     # A group in the pattern keeps the separators among the pieces, at the odd places.
     pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
     return (special_tokens[p] if place % 2 else p for place, p in enumerate(pieces))
 
 
 def check_text(text: str) -> None:
-    r"""Raise TokenizerError for a text that holds a lone surrogate, which has no UTF-8.
+    r"""Raise TokenizerError for what is no text, and for a lone surrogate, which has no UTF-8.
+
+    Surrogates are halves of a character in UTF-16. Python's files and JSON can put single ones
+    into a text; to leave them out, or to put U+FFFD there, would encode another text.
 
     >>> check_text("ab\ud800")
     Traceback (most recent call last):
     npgpt.errors.TokenizerError: '\ud800' at position 2 is a lone surrogate; put a character there
     """
+    if not isinstance(text, str):
+        raise TokenizerError(f"{brief(text)} is no text; give a str")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from npgpt.errors import TokenizerError
+from npgpt.quoting import brief, quoted
 from npgpt.tokenizer.encoding import Tokenizer
 from npgpt.tokenizer.merge import shared
 
@@ -38,12 +39,12 @@ def parse(document: Any) -> Tokenizer:
     """
     fields = _mapping("the document", document)
     if fields.get("normalizer") is not None:
-        raise TokenizerError(f"normalizer is {fields['normalizer']!r}; GPT-2 has null")
+        raise TokenizerError(f"normalizer is {brief(fields['normalizer'])}; GPT-2 has null")
     _check_pre_tokenizer(fields.get("pre_tokenizer"))
     for name in ("post_processor", "decoder"):
         part = fields.get(name)
         if part is not None and _mapping(name, part).get("type") != "ByteLevel":
-            raise TokenizerError(f"{name} is {_brief(part)}; GPT-2 has one of type 'ByteLevel'")
+            raise TokenizerError(f"{name} is {brief(part)}; GPT-2 has one of type 'ByteLevel'")
     model = _mapping("model", fields.get("model"))
     _check_inert("model", model, _INERT_MODEL_FIELDS)
     special = _special_tokens(fields.get("added_tokens") or [])
@@ -51,7 +52,8 @@ def parse(document: Any) -> Tokenizer:
     for token, id_ in special.items():
         if known.get(token, id_) != id_:
             raise TokenizerError(
-                f"added token {token!r} has id {id_!r}, but {known[token]!r} in model.vocab"
+                f"added token {quoted(token)} has id {brief(id_)}, "
+                f"but {brief(known[token])} in model.vocab"
             )
     vocab = {token: id_ for token, id_ in known.items() if token not in special}
     return Tokenizer(vocab, shared(_merges(model.get("merges")), vocab), special)
@@ -93,31 +95,31 @@ def compose(tokenizer: Tokenizer) -> dict[str, Any]:
 def _check_pre_tokenizer(part: Any) -> None:
     fields = _mapping("pre_tokenizer", part)
     if fields.get("type") != "ByteLevel" or not fields.get("use_regex", True):
-        raise TokenizerError(f"pre_tokenizer is {_brief(part)}; GPT-2 has 'ByteLevel' by its regex")
+        raise TokenizerError(f"pre_tokenizer is {brief(part)}; GPT-2 has 'ByteLevel' by its regex")
     if fields.get("add_prefix_space") is not False:
         raise TokenizerError(
-            f"pre_tokenizer.add_prefix_space is {fields.get('add_prefix_space')!r}; GPT-2 has "
+            f"pre_tokenizer.add_prefix_space is {brief(fields.get('add_prefix_space'))}; GPT-2 has "
             "false: a text is encoded as it stands"
         )
 
 
 def _special_tokens(added: Any) -> dict[str, int]:
     if not isinstance(added, list):
-        raise TokenizerError(f"added_tokens is {_brief(added)}; expected a list")
+        raise TokenizerError(f"added_tokens is {brief(added)}; expected a list")
     special: dict[str, int] = {}
     for entry in added:
         fields = _mapping("added token", entry)
         content = fields.get("content")
         if not isinstance(content, str) or content in special:
-            raise TokenizerError(f"added token {_brief(entry)} has no content of its own")
-        _check_inert(f"added token {content!r}", fields, _INERT_TOKEN_FIELDS)
+            raise TokenizerError(f"added token {brief(entry)} has no content of its own")
+        _check_inert(f"added token {quoted(content)}", fields, _INERT_TOKEN_FIELDS)
         special[content] = fields.get("id")  # type: ignore[assignment]  # Tokenizer checks ids
     return special
 
 
 def _merges(merges: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(merges, list):
-        raise TokenizerError(f"model.merges is {_brief(merges)}; expected a list")
+        raise TokenizerError(f"model.merges is {brief(merges)}; expected a list")
     return map(_pair, merges)
 
 
@@ -126,7 +128,7 @@ def _pair(merge: Any) -> tuple[str, str]:
     match parts:
         case [str(left), str(right)]:
             return left, right
-    raise TokenizerError(f"merge {_brief(merge)} is not a pair; expected 'a b' or ['a', 'b']")
+    raise TokenizerError(f"merge {brief(merge)} is not a pair; expected 'a b' or ['a', 'b']")
 
 
 def _check_inert(
@@ -135,15 +137,10 @@ def _check_inert(
     for name, values in inert.items():
         value = fields.get(name, values[0])
         if value not in values:
-            raise TokenizerError(f"{what} has {name} {_brief(value)}; GPT-2 has {values[0]!r}")
+            raise TokenizerError(f"{what} has {name} {brief(value)}; GPT-2 has {values[0]!r}")
 
 
 def _mapping(what: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise TokenizerError(f"{what} is {_brief(value)}; expected a JSON object")
+        raise TokenizerError(f"{what} is {brief(value)}; expected a JSON object")
     return value
-
-
-def _brief(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from npgpt.errors import TokenizerError
+from npgpt.quoting import brief
 from npgpt.tokenizer import byte_alphabet
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer.special import check_text
@@ -35,18 +36,20 @@ def train(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
     Subword Units; over bytes as in Radford et al., 2019, Language Models are Unsupervised
     Multitask Learners.
 
-    Raises TokenizerError for a `vocab_size` below 257 (256 bytes and `<|endoftext|>`), and for a
-    text with a lone surrogate.
+    Raises TokenizerError for a `vocab_size` that is no whole number from 257 (256 bytes and
+    `<|endoftext|>`), for one text in place of several, and for a text that `encode` refuses.
 
     >>> tokenizer = train(["low low low lower newest"], vocab_size=260)
     >>> tokenizer.merges
     (('l', 'o'), ('lo', 'w'), ('Ġ', 'low'))
     """
     least = len(byte_alphabet.ALPHABET) + 1
-    if vocab_size < least:
+    if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or vocab_size < least:
         raise TokenizerError(
-            f"vocab_size is {vocab_size!r}; give {least} or more: the bytes and {END_OF_TEXT}"
+            f"vocab_size is {brief(vocab_size)}; give {least} or more: the bytes and {END_OF_TEXT}"
         )
+    if isinstance(texts, (str, bytes)):
+        raise TokenizerError(f"texts is {brief(texts)}; give several, such as a list of one")
     tokens = list(byte_alphabet.ALPHABET)
     merges = []
     corpus = _Corpus(_words(texts))

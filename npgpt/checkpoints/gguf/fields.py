@@ -6,8 +6,8 @@ from typing import Any
 from npgpt import config as configs
 from npgpt.checkpoints.gguf.tokens import TOKENS
 from npgpt.checkpoints.gguf.values import Value
-from npgpt.checkpoints.quoting import kind
 from npgpt.errors import CheckpointError, ConfigError
+from npgpt.quoting import kind
 
 ARCHITECTURE = "gpt2"
 TABLE, HEAD = "token_embd.weight", "output.weight"

@@ -7,7 +7,7 @@ from math import prod
 from npgpt.checkpoints.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, DType, check_shape
 from npgpt.checkpoints.gguf.dequantize import BLOCK, BLOCK_BYTES
 from npgpt.checkpoints.gguf.values import Cursor, Value
-from npgpt.checkpoints.quoting import kind, quoted
+from npgpt.quoting import kind, quoted
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from npgpt.checkpoints.gguf.values import Numbers, Value
-from npgpt.checkpoints.quoting import kind, quoted
 from npgpt.errors import TokenizerError
+from npgpt.quoting import kind, quoted
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer.merge import shared
 

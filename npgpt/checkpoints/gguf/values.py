@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints.quoting import quoted
 from npgpt.errors import CheckpointError
+from npgpt.quoting import quoted
 
 # What comes before the tensors; GPT-2's takes 2 MB, nearly all of it for tokens and merges.
 HEADER_LIMIT = 8_000_000

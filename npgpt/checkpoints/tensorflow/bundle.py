@@ -20,11 +20,11 @@ import numpy.typing as npt
 from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import find, map_file, read_bytes
-from npgpt.checkpoints.quoting import quoted
 from npgpt.checkpoints.tensorflow import hparams, table
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
 from npgpt.checkpoints.tensorflow.entry import Entry, entry, header
 from npgpt.errors import CheckpointError
+from npgpt.quoting import quoted
 
 FORM = "TensorFlow bundle"
 SUFFIX = ".index"

@@ -9,9 +9,9 @@ from typing import Any
 
 from npgpt.checkpoints import strict_json
 from npgpt.checkpoints.files import find, read_bytes
-from npgpt.checkpoints.quoting import kind
 from npgpt.config import from_json
 from npgpt.errors import ConfigError
+from npgpt.quoting import kind
 
 FILE_NAME = "hparams.json"
 _NAMES = {

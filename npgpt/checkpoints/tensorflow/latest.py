@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 from npgpt.checkpoints.files import find, is_plain_name, read_bytes
-from npgpt.checkpoints.quoting import quoted
 from npgpt.checkpoints.tensorflow.bundle import SUFFIX
 from npgpt.errors import CheckpointError
+from npgpt.quoting import quoted
 
 FILE_NAME = "checkpoint"
 _LIMIT = 100_000  # bytes

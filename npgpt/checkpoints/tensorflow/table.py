@@ -20,10 +20,10 @@ that overlap, places that contradict the entries) this one refuses.
 
 from collections.abc import Iterator
 
-from npgpt.checkpoints.quoting import quoted
 from npgpt.checkpoints.tensorflow import varint
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
 from npgpt.errors import CheckpointError
+from npgpt.quoting import quoted
 
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48

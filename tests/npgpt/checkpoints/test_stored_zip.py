@@ -76,7 +76,8 @@ def test_zip64(tmp_path):
 
 @given(st.dictionaries(st.text(min_size=1, max_size=9), st.binary(max_size=99), max_size=5))
 def test_whatever_zipfile_writes(new_path, records):
-    data = zip_bytes({f"a/{zipfile.ZipInfo(n).filename}": d for n, d in records.items()})
+    names = {zipfile.ZipInfo(f"a/{name}").filename: data for name, data in records.items()}
+    data = zip_bytes({n: b"" if n.endswith("/") else data for n, data in names.items()})
     path = new_path()
     opened_file = opened(path, data)
     with zipfile.ZipFile(path) as archive:
@@ -109,6 +110,9 @@ BAD = {
     "strongly encrypted": (patched(CENTRAL + 8, "<H", 0x2041), "is encrypted, or has flags"),
     "packed size differs": (patched(CENTRAL + 20, "<L", 4), "directory entry contradicts itself"),
     "on a second disk": (patched(CENTRAL + 34, "<H", 1), "directory entry contradicts itself"),
+    "a member marked as a folder": (
+        patched(CENTRAL + 38, "<L", 0x10), "directory entry contradicts itself"),
+    "a member named as a folder": (zip_bytes({"it/": b"1"}), "directory entry contradicts itself"),
     "comment on a member": (with_entry_comment(), "directory entry contradicts itself"),
     "no local header there": (patched(SECOND + 42, "<L", 1), "local header, at byte 1, contra"),
     "local header past the end": (patched(SECOND + 42, "<L", 2**31), "contradicts the directory"),

@@ -27,6 +27,10 @@ BAD = {
     "endless fraction": (b"0." + b"1" * 5000, "a number of 5002 characters"),
     "half a pair for a name": (b'{"\\ud800": 1}', "half a surrogate pair"),
     "half a pair for a value": (b'{"a": "x\\udc00"}', "half a surrogate pair"),
+    "half a pair in a list": (b'[[{"a": ["\\uD800"]}]]', "half a surrogate pair"),
+    "half a pair after a backslash": (b'["\\\\\\udbff"]', "half a surrogate pair"),
+    "halves the wrong way round": (b'["\\ude00\\ud83d"]', "half a surrogate pair"),
+    "half a pair alone": (b'"\\udfff"', "half a surrogate pair"),
     "too deep": (b"[" * (10 * sys.getrecursionlimit()), "nested too deeply"),
     "too deep, objects": (b'{"":' * (10 * sys.getrecursionlimit()), "nested too deeply"),
     "control character": (b'"\n"', "Invalid control character"),
@@ -47,6 +51,11 @@ def test_bad_texts(data, said):
 def test_anything_but_an_object(data, form):
     with pytest.raises(CheckpointError, match=f"there: holds a {form}; expected a JSON object"):
         parse_object(data, "there")
+
+
+def test_whole_pairs_and_escaped_backslashes_are_no_halves():
+    assert parse(rb'["\ud83d\uDE00", "\\ud800", "\ud7ff\ue000"]', "there") == [
+        "\U0001f600", "\\ud800", "\ud7ff\ue000"]  # fmt: skip
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

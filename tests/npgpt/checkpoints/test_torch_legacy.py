@@ -187,6 +187,8 @@ BAD = {
     "keys are missing": (file(names=b"", data=b""), "list of storages, byte "),
     "key missing": (file(names=keys()), "'0' is not in both the list and the state dict"),
     "key unknown": (file(names=keys("0", "1")), "'1' is not in both"),
+    "list of storages too long": (
+        file(names=b"\x80\2](" + b"}" * 2**17), "list of storages, byte"),
     "key twice": (file(names=keys("0", "0"), data=2 * numbers(3, 5)), "names one twice"),
     "key another": (file(names=keys("../0")), "'../0' is not in both"),
     "the second cut short": (

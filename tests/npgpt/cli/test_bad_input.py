@@ -97,9 +97,20 @@ TABLE = [
     ("tokenize --model {tmp}/none x", "none"),
     ("tokenize --model {tmp}/bad_tokenizer x", "tokenizer.json"),
     ("inspect --model {tmp}/none", "none"),
-    ("inspect --model {tmp}/no_config", "config.json"),
-    ("inspect --model {tmp}/cut_short", "model.safetensors"),
     ("inspect extra", "'extra'"),
+    ("inspect {model} extra", "'extra'"),
+    ("inspect {model} --model {model}", "PATH and --model"),
+    ("convert {model}", "OUT"),
+    ("convert {tmp}/none {tmp}/new", "none"),
+    ("convert {tmp}/cut_short {tmp}/new", "model.safetensors"),
+    ("convert {tmp}/no_config {tmp}/new", "config.json"),
+    ("convert {model} {tmp}/empty.txt", "a file of that name"),
+    ("convert {model} {tmp}/new.bin", "which names a file"),
+    ("convert {model} {tmp}/empty.txt --format npz", "not an npz"),
+    ("convert {model} {tmp}/empty --format npz", "not an npz"),
+    ("convert {model} {tmp}/new --dtype int8", "'int8'"),
+    ("convert {model} {tmp}/new.npz --dtype bfloat16", "an npz holds float64"),
+    ("convert {model} {tmp}/empty.txt/new", "cannot be written"),
 ]
 
 

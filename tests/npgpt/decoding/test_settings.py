@@ -20,7 +20,7 @@ NAMES = [field.name for field in dataclasses.fields(Settings)]
 BAD_VALUES = {
     "do_sample": [0, 1, "yes", 1.0],
     "output_scores": [1, "yes"],
-    "temperature": [-1, -1e-300, NAN, INF, -INF, True, "1.0", [1.0], 1j, 10**400],
+    "temperature": [-1, -1e-300, NAN, INF, -INF, True, "1.0", [1.0], 1j],
     "top_k": [0, -1, 1.0, True, "5", NAN],
     "top_p": [0, 0.0, -0.1, 1.5, np.nextafter(1.0, 2.0), NAN, INF, True, "0.9"],
     "repetition_penalty": [0, 0.0, -1.0, NAN, INF, True, "1.2", 1e-31, 1e31],

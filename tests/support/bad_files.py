@@ -1,0 +1,131 @@
+"""Every bad file that a table of the tests makes: `python tests/support/bad_files.py` counts them.
+
+Two files are distinct where their bytes or their kinds are.
+"""
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from checkpoint_making import pickled, torch_bytes
+
+from npgpt.checkpoints import configuration, weights
+from npgpt.checkpoints.tensorflow import hparams
+from npgpt.tokenizer import files as tokenizer_files
+
+_TESTS = Path(__file__).parent.parent
+_CHECKPOINTS, _TOKENIZER = "npgpt/checkpoints", "npgpt/tokenizer"
+Files = dict[str, bytes]
+
+
+def _named(name: str) -> Callable[[Any], Files]:
+    return lambda row: {name: row[0]}
+
+
+def _as_json(name: str, field: str | None = None) -> Callable[[Any], Files]:
+    def made(row: Any) -> Files:
+        return {name: json.dumps(row[0] if field is None else {field: row[0]}).encode()}
+
+    return made
+
+
+def _in_archive(row: Any) -> Files:
+    return {"pytorch_model.bin": torch_bytes(row[0])}
+
+
+def _beside_a_pair(row: Any) -> Files:
+    letters = json.dumps({**tokenizer().vocab, **tokenizer().special_tokens}).encode()
+    return {"vocab.json": letters, "merges.txt": b"a b\n", row[0]: row[1]}
+
+
+def tokenizer() -> Any:
+    return _module(f"{_TOKENIZER}/test_bad_files.py").SMALL
+
+
+# Kind, module, table or the test that has it, and how a row becomes files, of which the first
+# is opened.
+_TABLES: tuple[tuple[str, str, str, Callable[[Any], Files]], ...] = (
+    ("safetensors", "test_safetensors_hostile.py", "BAD", _named("model.safetensors")),
+    ("torch.save, zip", "test_torch_pickle_hostile.py", "BAD", _named("pytorch_model.bin")),
+    ("torch.save, zip", "test_stored_zip.py", "BAD", _named("pytorch_model.bin")),
+    ("torch.save, pickle", "test_inert_pickle.py", "BAD", _in_archive),
+    ("torch.save, pickle", "test_nested.py", "BAD", lambda r: _in_archive([pickled(r[0])])),
+    ("torch.save, before 1.6", "test_torch_legacy.py", "BAD", _named("pytorch_model.bin")),
+    ("npz", "test_npz.py", "BAD", _named("model.npz")),
+    ("GGUF", "gguf/test_hostile.py", "BAD", _named("model.gguf")),
+    ("GGUF, tokenizer", "gguf/test_tokens.py", "BAD", _named("model.gguf")),
+    ("llm.c", "test_llmc.py", "BAD", _named("gpt2_124M.bin")),
+    ("TensorFlow", "tensorflow/test_bundle_hostile.py", "CASES", lambda r: dict(r[0])),
+    ("TensorFlow, checkpoint", "tensorflow/test_latest.py", "BAD", _named("checkpoint")),
+    ("hparams.json", "tensorflow/test_hparams.py", "BAD", _as_json("hparams.json")),
+    ("index of parts", "test_weights.py", "BAD_MAPS", _as_json("model.safetensors.index.json",
+                                                               "weight_map")),
+    ("index of parts", "test_weights.py", "test_bad_index_texts",
+     lambda r: {"model.safetensors.index.json": r[0].encode()}),
+    ("not weights", "test_weights.py", "test_what_is_taken_for_weights",
+     lambda r: {"model.safetensors": r[0]}),
+    ("config.json", "test_strict_json.py", "BAD", _named("config.json")),
+    ("config.json", "test_open.py", "test_bad_configs", lambda r: {"config.json": r[0].encode()}),
+    ("tokenizer's files", "test_bad_files.py", "test_a_bad_file_beside_a_pair", _beside_a_pair),
+)  # fmt: skip
+
+
+@cache
+def bad_files() -> dict[str, list[Files]]:
+    """The files of each row of the tables, distinct, by kind."""
+    found: dict[str, dict[bytes, Files]] = {}
+    for kind, module, table, make in _TABLES:
+        folder = _TOKENIZER if make is _beside_a_pair else _CHECKPOINTS
+        for row in _rows(_module(f"{folder}/{module}"), table):
+            files = make(row)
+            digest = hashlib.sha256(repr(sorted(files.items())).encode()).digest()
+            found.setdefault(kind, {}).setdefault(digest, files)
+    return {kind: list(files.values()) for kind, files in found.items()}
+
+
+def read(kind: str, folder: Path, files: Files) -> None:
+    """Write the files and read them as npgpt does; raises what that raises."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    if kind == "tokenizer's files":
+        tokenizer_files.load(folder)
+    elif kind == "config.json":
+        configuration.read_fields(folder)
+    elif kind == "hparams.json":
+        hparams.read(folder)
+    else:
+        weights.read(folder / next(iter(files)))
+
+
+@cache
+def _module(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_")[:-3], _TESTS / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _rows(module: ModuleType, table: str) -> Iterator[Any]:
+    found = getattr(module, table)
+    if isinstance(found, dict):
+        return iter(found.values())
+    marks = [mark for mark in found.pytestmark if mark.name == "parametrize"]
+    return iter(max((mark.args[1] for mark in marks), key=len))
+
+
+def main() -> None:
+    counts = {kind: len(files) for kind, files in bad_files().items()}
+    for kind, count in counts.items():
+        print(f"{count:5} {kind}")
+    print(f"{sum(counts.values()):5} distinct bad files")
+
+
+if __name__ == "__main__":
+    main()
