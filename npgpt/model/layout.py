@@ -6,7 +6,7 @@ import numpy as np
 
 from npgpt import threads
 from npgpt.arrays import Array
-from npgpt.model.mapped import release
+from npgpt.model.mapped import is_mapped, release
 from npgpt.model.parameters import MLP, Affine, Attention, Block, Parameters
 from npgpt.ops.tiles import parts
 
@@ -16,9 +16,9 @@ _SIDE = 128  # of the square blocks that are turned over at a time
 def column_major(parameters: Parameters) -> Parameters:
     """The tree with the columns of each linear map one after another in memory: a copy of those.
 
-    What the weights are is the same, and so are embeddings, biases, layer norms and the head. BLAS
-    is faster with this layout whenever several rows are read, and as fast with one: PERFORMANCE.md
-    has the figures. Copying a 124M model takes a fifth of a second, and no memory beside its own:
+    What the weights are is the same, and embeddings and the head stay where they are. BLAS is
+    faster with this layout whenever several rows are read, and as fast with one: PERFORMANCE.md has
+    the figures. Copying a 124M model takes a fifth of a second, and no memory beside its own:
     what was mapped from a file is given back. Weights that lie so already, are kept in 16 bits, or
     are evicted to hold a budget of memory, stay as they are.
 
@@ -35,23 +35,36 @@ def column_major(parameters: Parameters) -> Parameters:
         return parameters
     if any(block.mlp.c_fc.weight.dtype != parameters.dtype for block in blocks):
         return parameters
-    return replace(parameters, h=tuple(map(_block, blocks)))
+    return replace(parameters, h=tuple(map(_block, blocks)), ln_f=_affine(parameters.ln_f))
 
 
 def _block(block: Block) -> Block:
     attn, mlp = block.attn, block.mlp
-    return replace(
-        block,
+    return Block(
+        ln_1=_affine(block.ln_1),
         attn=Attention(_affine(attn.c_attn), _affine(attn.c_proj)),
+        ln_2=_affine(block.ln_2),
         mlp=MLP(_affine(mlp.c_fc), _affine(mlp.c_proj)),
     )
 
 
 def _affine(affine: Affine) -> Affine:
-    return Affine(_turned(affine.weight), affine.bias)
+    return Affine(_turned(affine.weight), _copied(affine.bias))
+
+
+def _copied(vector: Array) -> Array:
+    # Read from the file, a few numbers would bring megabytes around them into memory.
+    if not is_mapped(vector):
+        return vector
+    copy = vector.copy()
+    release(vector)
+    copy.flags.writeable = False
+    return copy
 
 
 def _turned(weight: Array) -> Array:
+    if weight.ndim == 1:
+        return _copied(weight)
     if weight.flags.f_contiguous:
         return weight
     columns = np.empty(weight.shape[::-1], weight.dtype)

@@ -3,9 +3,11 @@
 import numpy as np
 
 from npgpt.arrays import Array, quiet
+from npgpt.ops import few_rows
 from npgpt.ops.half import product_widened
+from npgpt.ops.tiles import TILE
 
-FEW = 64  # with more rows than this, the plain product is faster
+SEVERAL = 64  # with more rows than this, the plain product is faster
 
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
@@ -30,7 +32,9 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
 def _product(x: Array, weight: Array) -> Array:
     if weight.dtype != x.dtype:
         return product_widened(x, weight)
-    if 1 < len(x) <= FEW and weight.flags.f_contiguous:
+    if 1 < len(x) <= SEVERAL and weight.flags.f_contiguous:
+        if len(x) <= few_rows.FEW and weight.size > TILE:
+            return few_rows.by_columns(x, weight.T)
         # BLAS is faster with the long matrix in front, though the result has to be turned over.
         return np.ascontiguousarray((weight.T @ x.T).T)
     product: Array = x @ weight
