@@ -1,0 +1,21 @@
+"""The promise, held to every bad file of the tests' tables at once."""
+
+import fuzz_readers
+import pytest
+from bad_files import bad_files, read
+
+LEAST = 250
+
+
+def test_how_many_there_are():
+    assert sum(map(len, bad_files().values())) >= LEAST
+
+
+@pytest.mark.parametrize("kind", bad_files())
+def test_each_gives_one_error_that_names_it_soon_and_in_little_memory(tmp_path, kind):
+    for files in bad_files()[kind]:
+        size = b"".join(files.values())
+        taken = fuzz_readers.examine(
+            lambda folder, _, files=files: read(kind, folder, files), size, tmp_path
+        )
+        assert not taken, files
