@@ -38,7 +38,7 @@ from npgpt.model.prefill import prefill
 from npgpt.model.score import Score, log_probabilities
 from npgpt.model.separate import Separate, logits_separately, read_separately
 from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
-from npgpt.trace import Recorder
+from npgpt.trace import Recorder, Tap, check_patterns, compose, discard
 
 # A text, several texts, one row of token ids, or several rows.
 Prompt: TypeAlias = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tokens
@@ -75,12 +75,19 @@ class GPT:
             return logits_separately(rows, self.parameters, self.config, mask=mask)
         return forward(rows, self.parameters, self.config, mask=mask).logits
 
-    def trace(self, prompt: Prompt, names: str | Sequence[str] = "*") -> Recorder:
-        """The activations of one forward pass whose names match (`npgpt.trace.NAMES`)."""
+    def trace(
+        self, prompt: Prompt, names: str | Sequence[str] = "*", *, tap: Tap = discard
+    ) -> Recorder:
+        """The activations of one forward pass that `names` ask for, as `trace.Recorder` has it.
+
+        They are recorded as they are after `tap`, which may change them. Raises SettingError for
+        a name that no activation has (`npgpt.trace.NAMES`), and a layer that the model has not.
+        """
         recorder = Recorder((names,) if isinstance(names, str) else tuple(names))
+        check_patterns(recorder.patterns, self.config.n_layer)
         ids = _rectangle(self._rows(prompt, None))
         check_whole(self._mappings)
-        forward(ids, self.parameters, self.config, tap=recorder)
+        forward(ids, self.parameters, self.config, tap=compose(tap, recorder))
         return recorder
 
     def generate(

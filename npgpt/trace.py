@@ -5,39 +5,65 @@ named in `NAMES` to it and goes on with what comes back: return the array itself
 one of the same shape and dtype to patch. `layer` is None outside the blocks.
 """
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from npgpt.arrays import Array
 from npgpt.errors import SettingError
 
 Tap: TypeAlias = Callable[[str, int | None, Array], Array]
 
-# Every activation that a tap sees, in the order of the forward pass, with its axes.
+
+class Activation(NamedTuple):
+    """What an activation is: its axes, its meaning, and TransformerLens's name of it.
+
+    TransformerLens puts `blocks.{layer}.` before the names inside blocks. Its numbers are these
+    where it loads a model by `from_pretrained_no_processing`. `from_pretrained` changes the
+    weights, but not what they predict: then its `hook_normalized` comes before the layer norm's
+    gain and bias, the residual stream lacks its mean, and logits are shifted by one number for
+    each position. Its hook_q, hook_k, hook_v and hook_z have the axes (batch, query, head,
+    head_dim).
+    """
+
+    axes: str
+    meaning: str
+    lens: str
+
+
+_STREAM, _HEADS, _LOOKS = "batch query embd", "batch head query head_dim", "batch head query key"
+_SCALE = "sqrt(variance + layer_norm_epsilon), which the layer norm divides by"
+
+# Every activation that a tap sees, in the order of the forward pass.
 OUTSIDE_BLOCKS = {
-    "token_embedding": "(batch, query, embd)  wte[tokens]",
-    "position_embedding": "(batch, query, embd)  wpe[positions]",
-    "ln_f": "(batch, query, embd)  final layer norm of the last resid_post",
-    "logits": "(batch, kept, vocab)  ln_f @ lm_head^T",
+    "token_embedding": Activation(_STREAM, "wte[tokens]", "hook_embed"),
+    "position_embedding": Activation(_STREAM, "wpe[positions]", "hook_pos_embed"),
+    "ln_f_scale": Activation("batch query one", _SCALE, "ln_final.hook_scale"),
+    "ln_f": Activation(_STREAM, "layer norm of the last resid_post", "ln_final.hook_normalized"),
+    # TransformerLens has no hook there: it is what the model returns.
+    "logits": Activation("batch kept vocab", "ln_f @ lm_head^T", ""),
 }
 INSIDE_BLOCKS = {
-    "resid_pre": "(batch, query, embd)  what the block reads",
-    "ln_1": "(batch, query, embd)  layer norm of resid_pre",
-    "query": "(batch, head, query, head_dim)",
-    "key": "(batch, head, query, head_dim)  of the new positions only",
-    "value": "(batch, head, query, head_dim)  of the new positions only",
-    "scores": "(batch, head, query, key)  scaled; -inf where a query may not look",
-    "pattern": "(batch, head, query, key)  softmax(scores)",
-    "head_out": "(batch, head, query, head_dim)  pattern @ value",
-    "attn_out": "(batch, query, embd)  what attention adds to the residual stream",
-    "resid_mid": "(batch, query, embd)  resid_pre + attn_out",
-    "ln_2": "(batch, query, embd)  layer norm of resid_mid",
-    "mlp_pre": "(batch, query, inner)  before the activation function",
-    "mlp_post": "(batch, query, inner)  after it",
-    "mlp_out": "(batch, query, embd)  what the MLP adds to the residual stream",
-    "resid_post": "(batch, query, embd)  resid_mid + mlp_out",
+    "resid_pre": Activation(_STREAM, "what the block reads", "hook_resid_pre"),
+    "ln_1_scale": Activation("batch query one", _SCALE, "ln1.hook_scale"),
+    "ln_1": Activation(_STREAM, "layer norm of resid_pre", "ln1.hook_normalized"),
+    "query": Activation(_HEADS, "ln_1 @ W + b, before it is scaled", "attn.hook_q"),
+    "key": Activation(_HEADS, "the same, of the new positions only", "attn.hook_k"),
+    "value": Activation(_HEADS, "the same, of the new positions only", "attn.hook_v"),
+    "scores": Activation(_LOOKS, "scaled; -inf where it may not look", "attn.hook_attn_scores"),
+    "pattern": Activation(_LOOKS, "softmax(scores)", "attn.hook_pattern"),
+    # After c_proj, which TransformerLens calls hook_result: audit.writes.head_results.
+    "head_out": Activation(_HEADS, "pattern @ value", "attn.hook_z"),
+    "attn_out": Activation(_STREAM, "what attention adds to the stream", "hook_attn_out"),
+    "resid_mid": Activation(_STREAM, "resid_pre + attn_out", "hook_resid_mid"),
+    "ln_2_scale": Activation("batch query one", _SCALE, "ln2.hook_scale"),
+    "ln_2": Activation(_STREAM, "layer norm of resid_mid", "ln2.hook_normalized"),
+    "mlp_pre": Activation("batch query inner", "before the activation function", "mlp.hook_pre"),
+    "mlp_post": Activation("batch query inner", "after it", "mlp.hook_post"),
+    "mlp_out": Activation(_STREAM, "what the MLP adds to the stream", "hook_mlp_out"),
+    "resid_post": Activation(_STREAM, "resid_mid + mlp_out", "hook_resid_post"),
 }
 NAMES = OUTSIDE_BLOCKS | INSIDE_BLOCKS
 
@@ -47,36 +73,111 @@ def discard(name: str, layer: int | None, array: Array) -> Array:
     return array
 
 
-@dataclass(frozen=True)
-class Recorder:
-    """A tap that keeps a copy of each activation whose name matches one of `patterns`.
-
-    `recorder[name]` or `recorder[name, layer]` gives the array of the latest call. Patterns are
-    shell-style (`"resid_*"`, `"*"`).
+def compose(*taps: Tap) -> Tap:
+    """One tap of several: each is handed what the one before it returned.
 
     >>> import numpy as np
-    >>> recorder = Recorder(("resid_*",))
-    >>> _ = recorder("resid_pre", 0, np.zeros(2))
-    >>> _ = recorder("ln_1", 0, np.zeros(2))
-    >>> sorted(recorder.arrays)
-    [('resid_pre', 0)]
+    >>> recorder = Recorder()
+    >>> both = compose(lambda name, layer, array: array + 1, recorder)
+    >>> both("logits", None, np.zeros(1)), recorder["logits"]
+    (array([1.]), array([1.]))
+    """
+
+    def tap(name: str, layer: int | None, array: Array) -> Array:
+        for each in taps:
+            array = each(name, layer, array)
+        return array
+
+    return tap
+
+
+def check_place(name: str, layer: int | None, layers: int) -> None:
+    """Raise SettingError unless a model of so many layers has an activation of that name there.
+
+    >>> check_place("resid_prr", 0, 12)
+    Traceback (most recent call last):
+    npgpt.errors.SettingError: no activation is named 'resid_prr'; did you mean 'resid_pre'?
+    """
+    if name not in NAMES:
+        raise SettingError(f"no activation is named {name!r}; {_hint(name)}")
+    if name in OUTSIDE_BLOCKS and layer is not None:
+        raise SettingError(f"{name!r} is outside the blocks, but layer is {layer!r}; give None")
+    if name in INSIDE_BLOCKS and (type(layer) is not int or not 0 <= layer < layers):
+        raise SettingError(
+            f"layer of {name!r} is {layer!r}; the model has {layers}"
+            + (f": give one of 0 to {layers - 1}" if layers else "")
+        )
+
+
+def check_patterns(patterns: Sequence[str], layers: int | None = None) -> None:
+    """Raise SettingError for a pattern that fits no activation of a model of so many layers."""
+    for pattern in patterns:
+        name, dot, layer = pattern.partition(".")
+        known = [known for known in (INSIDE_BLOCKS if dot else NAMES) if fnmatchcase(known, name)]
+        if not known:
+            inside = " inside the blocks" if dot and name in OUTSIDE_BLOCKS else ""
+            raise SettingError(f"no activation{inside} is named {pattern!r}; {_hint(pattern)}")
+        if dot and not (layer.isascii() and layer.isdigit()):
+            raise SettingError(
+                f"{pattern!r} ends in {layer!r}; write the number of a layer after the dot, as in "
+                f"'{known[0]}.0'"
+            )
+        if dot and layers is not None:
+            check_place(known[0], int(layer), layers)
+
+
+def _hint(name: str) -> str:
+    """What somebody may have meant who wrote this name."""
+    theirs = {activation.lens: known for known, activation in NAMES.items() if activation.lens}
+    theirs |= {lens.rpartition(".")[2]: known for lens, known in theirs.items()}
+    near = difflib.get_close_matches(name.partition(".")[0], NAMES, n=1)
+    near = near or [theirs[n] for n in difflib.get_close_matches(name, theirs, n=1)]
+    return f"did you mean {near[0]!r}?" if near else f"the names are {', '.join(NAMES)}"
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A tap that keeps a copy of each activation that one of `patterns` asks for, and of no other.
+
+    A pattern is a name of `NAMES`, or, shell-style, several (`"resid_*"`, `"*"`); with a dot and a
+    number after it, of that layer only (`"head_out.3"`, `"*.0"`). `recorder[name]` or
+    `recorder[name, layer]` gives the array of the latest call.
+
+    Raises SettingError for a pattern that fits no name, and for an array that was not recorded.
+
+    >>> import numpy as np
+    >>> recorder = Recorder(("resid_*", "ln_1.5"))
+    >>> for layer in (0, 5):
+    ...     _ = recorder("resid_pre", layer, np.zeros(2)), recorder("ln_1", layer, np.ones(2))
+    >>> list(recorder.arrays)
+    [('resid_pre', 0), ('resid_pre', 5), ('ln_1', 5)]
     """
 
     patterns: tuple[str, ...] = ("*",)
     arrays: dict[tuple[str, int | None], Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for pattern in self.patterns:
-            if not any(fnmatchcase(name, pattern) for name in NAMES):
-                raise SettingError(
-                    f"no activation is named {pattern!r}; the names are {', '.join(NAMES)}"
-                )
+        check_patterns(self.patterns)
 
     def __call__(self, name: str, layer: int | None, array: Array) -> Array:
-        """Copy the array if its name is asked for, and hand the array on unchanged."""
-        if any(fnmatchcase(name, pattern) for pattern in self.patterns):
+        """Copy the array if it is asked for, and hand the array on unchanged."""
+        if any(_fits(pattern, name, layer) for pattern in self.patterns):
             self.arrays[name, layer] = array.copy()
         return array
 
     def __getitem__(self, key: str | tuple[str, int | None]) -> Array:
-        return self.arrays[(key, None) if isinstance(key, str) else key]
+        name, layer = (key, None) if isinstance(key, str) else key
+        if (name, layer) in self.arrays:
+            return self.arrays[name, layer]
+        layers = sorted(at for known, at in self.arrays if known == name and at is not None)
+        if layers:
+            raise SettingError(
+                f"layer of {name!r} is {layer!r}; it was recorded of {', '.join(map(str, layers))}"
+            )
+        why = "record it: it matches none of the patterns" if name in NAMES else _hint(name)
+        raise SettingError(f"no {name!r} of layer {layer!r} was recorded; {why}")
+
+
+def _fits(pattern: str, name: str, layer: int | None) -> bool:
+    wanted, _, number = pattern.partition(".")
+    return fnmatchcase(name, wanted) and (not number or layer == int(number))

@@ -23,7 +23,7 @@ from npgpt.ops.activation import ACTIVATIONS
 from npgpt.ops.attention import attention, causal_mask
 from npgpt.ops.embedding import embedding
 from npgpt.ops.half import widen
-from npgpt.ops.layer_norm import layer_norm
+from npgpt.ops.layer_norm import layer_norm, layer_norm_given_scale, layer_norm_scale
 from npgpt.ops.linear import linear
 from npgpt.trace import Tap, discard
 
@@ -90,7 +90,7 @@ def forward(
         for layer, block in enumerate(parameters.h):
             keep = hidden_to_keep if layer == config.n_layer - 1 else None
             x = _block(x, block, run, layer, keep)  # batch, query, embd
-        hidden = tap("ln_f", None, _normed(_last(x, hidden_to_keep), parameters.ln_f, config))
+        hidden = _normed(_last(x, hidden_to_keep), parameters.ln_f, run, "ln_f", None)
         kept = _last(hidden, logits_to_keep)
         logits = tap("logits", None, linear(kept, parameters.lm_head.weight.T, None))
     return Output(logits, hidden, cache)
@@ -120,10 +120,10 @@ def _block(x: Array, block: Block, run: _Pass, layer: int, keep: int | None) -> 
     """What the block makes of x (batch, query, embd), for its last `keep` columns, None for all."""
     tap = run.tap
     x = tap("resid_pre", layer, x)
-    normed = tap("ln_1", layer, _normed(x, block.ln_1, run.config))
+    normed = _normed(x, block.ln_1, run, "ln_1", layer)
     x = _last(x, keep) + tap("attn_out", layer, _attention(normed, block.attn, run, layer, keep))
     x = tap("resid_mid", layer, x)
-    normed = tap("ln_2", layer, _normed(x, block.ln_2, run.config))
+    normed = _normed(x, block.ln_2, run, "ln_2", layer)
     x = x + tap("mlp_out", layer, _mlp(normed, block.mlp, run, layer))
     return tap("resid_post", layer, x)
 
@@ -166,5 +166,9 @@ def _mlp(x: Array, mlp: MLP, run: _Pass, layer: int) -> Array:
     return linear(post, mlp.c_proj.weight, mlp.c_proj.bias)
 
 
-def _normed(x: Array, ln: Affine, config: Config) -> Array:
-    return layer_norm(x, ln.weight, ln.bias, eps=config.layer_norm_epsilon)
+def _normed(x: Array, ln: Affine, run: _Pass, name: str, layer: int | None) -> Array:
+    tap, eps = run.tap, run.config.layer_norm_epsilon
+    if tap is discard:
+        return layer_norm(x, ln.weight, ln.bias, eps=eps)
+    scale = tap(f"{name}_scale", layer, layer_norm_scale(x, eps=eps))
+    return tap(name, layer, layer_norm_given_scale(x, scale, ln.weight, ln.bias))

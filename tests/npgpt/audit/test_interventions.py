@@ -1,0 +1,206 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from tiny_models import whole_models
+from traced_models import one_traced_model, traced_models
+
+from npgpt.audit.interventions import add, knock_out, mean, patch, replace, resample, zero
+from npgpt.audit.places import head, mlp, neuron, place
+from npgpt.config import Config
+from npgpt.errors import SettingError
+from npgpt.model.forward import forward
+from npgpt.trace import INSIDE_BLOCKS, Recorder, compose
+
+CONFIG = Config(vocab_size=7, n_positions=6, n_embd=6, n_layer=2, n_head=3, n_inner=5)
+HEAD = np.ones((1, 4, 3, 2), np.float32)  # batch, head, query, head_dim
+
+with_layers = traced_models(n_layer=2)
+
+
+def same_caches(one, other, layers):
+    for layer in layers:
+        for ours, theirs in zip(one.layer(layer)[:2], other.layer(layer)[:2], strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+@whole_models
+@given(st.data(), traced_models())
+def test_patching_with_itself_changes_not_a_bit(data, traced):
+    model, tokens, trace = traced
+    _, config = model.arguments
+    plain = model.run(tokens)
+    chosen = data.draw(st.sets(st.sampled_from(list(trace.arrays)), min_size=1))
+    tap = compose(*(patch(place(config, *key), trace) for key in chosen))
+    patched = model.run(tokens, tap=tap)
+    assert np.array_equal(plain.logits, patched.logits)
+    assert np.array_equal(plain.hidden, patched.hidden)
+    same_caches(plain.past, patched.past, range(config.n_layer))
+
+
+@whole_models
+@given(st.data(), traced_models(max_positions=4, n_layer=3, scale_attn_by_inverse_layer_idx=False))
+def test_a_patched_run_is_the_run_with_that_array_replaced(data, traced):
+    """The later layers alone, reading the patch, give the same bits, the next token too."""
+    model, tokens, trace = traced
+    parameters, config = model.arguments
+    assume(tokens.shape[1] < config.n_positions)
+    layer = data.draw(st.integers(0, 2))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    patched = rng.standard_normal(trace["resid_pre", layer].shape).astype(model.dtype)
+    after = rng.standard_normal((len(tokens), 1, config.n_embd)).astype(model.dtype)
+    later = dataclasses.replace(parameters, h=parameters.h[layer:])
+    fewer = dataclasses.replace(config, n_layer=3 - layer)
+
+    def run(parameters, config, layer, read, **options):
+        tap = replace(place(config, "resid_pre", layer), read)
+        ids = tokens[:, : read.shape[1]]
+        return forward(ids, parameters, config, tap=tap, **options)
+
+    whole, part = run(parameters, config, layer, patched), run(later, fewer, 0, patched)
+    assert np.array_equal(whole.logits, part.logits)
+    next_whole = run(parameters, config, layer, after, past=whole.past)
+    next_part = run(later, fewer, 0, after, past=part.past)
+    assert np.array_equal(next_whole.logits, next_part.logits)
+
+
+@pytest.mark.parametrize("name", ["key", "value"])
+def test_a_key_or_value_that_is_patched_is_what_the_cache_holds(name):
+    model, tokens, trace = one_traced_model()
+    array = np.full_like(trace[name, 1], 0.5)
+    tap = replace(place(model.arguments[1], name, 1), array)
+    held = model.run(tokens, tap=tap).past.layer(1)[name == "value"]
+    assert np.array_equal(held, array)
+
+
+@whole_models
+@given(st.data(), with_layers)
+def test_ablating_is_as_having_no_weights_there(data, traced):
+    """Zero in place of a head, or neuron, and zero in the rows that read it give the same bits."""
+    model, tokens, _ = traced
+    parameters, config = model.arguments
+    width = config.head_dim
+    is_head = data.draw(st.booleans())
+    number = data.draw(st.integers(0, (config.n_head if is_head else config.inner) - 1))
+    block = parameters.h[1]
+    part = "attn" if is_head else "mlp"
+    rows = slice(number * width, (number + 1) * width) if is_head else number
+    c_proj = getattr(block, part).c_proj
+    weight = c_proj.weight.copy()
+    weight[rows] = 0
+    c_proj = dataclasses.replace(c_proj, weight=weight)
+    block = dataclasses.replace(
+        block, **{part: dataclasses.replace(getattr(block, part), c_proj=c_proj)}
+    )
+    without = dataclasses.replace(parameters, h=(parameters.h[0], block))
+    where = head(config, 1, number) if is_head else neuron(config, 1, number)
+    ablated = model.run(tokens, tap=zero(where))
+    assert np.array_equal(ablated.logits, forward(tokens, without, config).logits)
+
+
+@whole_models
+@given(st.data(), with_layers)
+def test_each_change_changes_its_part_and_nothing_else_of_the_array(data, traced):
+    model, tokens, trace = traced
+    config = model.arguments[1]
+    position = data.draw(st.none() | st.integers(0, tokens.shape[1] - 1))
+    where = data.draw(
+        st.sampled_from(
+            [
+                head(config, 1, config.n_head - 1, position=position),
+                mlp(config, 1, position=position),
+                neuron(config, 1, 0, position=position),
+            ]
+        )
+    )
+    whole = trace[where.name, 1]
+    before = where.of(whole)
+    axes = {"head_out": (0, 2), "mlp_out": (0, 1), "mlp_post": (0, 1)}[where.name]
+    means = whole.mean(axis=axes, dtype=np.float64).astype(whole.dtype)
+    means = {"head_out": means[-1], "mlp_out": means, "mlp_post": means[0]}[where.name]
+    vector = np.arange(before.shape[-1]).astype(whole.dtype)
+    rows = {part.tobytes() for part in before}
+    for tap, is_right in (
+        (zero(where), lambda after: not after.any()),
+        (mean(where, trace), lambda after: (after == means).all()),
+        (resample(where, trace, seed=3), lambda after: {a.tobytes() for a in after} <= rows),
+        (add(where, vector), lambda after: np.array_equal(after, before + vector)),
+    ):
+        seen = Recorder(("*.1",))
+        model.run(tokens, tap=compose(tap, seen))
+        after = seen[where.name, 1]
+        assert is_right(where.of(after))
+        back = after.copy()
+        back[where.index] = before
+        assert np.array_equal(back, whole)
+
+
+@pytest.mark.parametrize("key", range(4))
+def test_nobody_looks_at_a_key_that_is_knocked_out(key):
+    model, tokens, trace = one_traced_model()
+    cut = Recorder(("pattern", "scores"))
+    place_ = place(model.arguments[1], "scores", 0, head=0)
+    model.run(tokens, tap=compose(knock_out(place_, [key]), cut))
+    assert not cut["pattern", 0][:, 0, :, key].any()
+    assert np.array_equal(cut["scores", 0][:, 1:], trace["scores", 0][:, 1:])
+    # Those that could not see it anyway see what they saw.
+    assert np.array_equal(cut["pattern", 0][:, :, :key], trace["pattern", 0][:, :, :key])
+
+
+def recorded(name="head_out", array=HEAD):
+    return Recorder((name,), {(name, 0): array})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: place(CONFIG, "hed_out", 0), "no activation is named 'hed_out'.*'head_out'"),
+        (lambda: place(CONFIG, "hook_z", 0), "did you mean 'head_out'"),
+        (lambda: head(CONFIG, 2, 0), "layer of 'head_out' is 2; the model has 2: .* 0 to 1"),
+        (lambda: place(CONFIG, "logits", 1), "'logits' is outside the blocks, but layer is 1"),
+        (lambda: place(CONFIG, "ln_1"), "layer of 'ln_1' is None"),
+        (lambda: head(CONFIG, 0, 3), "head of 'head_out' is 3; give one of 0 to 2"),
+        (lambda: neuron(CONFIG, 0, -1), "neuron of 'mlp_post' is -1; give one of 0 to 4"),
+        (lambda: mlp(CONFIG, 0, position=6), "position of 'mlp_out' is 6; give one of 0 to 5"),
+        (lambda: place(CONFIG, "ln_1", 0, head=0), "'ln_1' has no axis 'head'; its axes are batch"),
+        (
+            lambda: replace(head(CONFIG, 0, 0), np.zeros(3, np.float32))("head_out", 0, HEAD),
+            r"replace 'head_out' has shape \(3,\) and dtype float32; it is \(1, 3, 2\)",
+        ),
+        (
+            lambda: zero(head(CONFIG, 0, 2, position=5))("head_out", 0, HEAD),
+            "position of 'head_out' is 5; give one of 0 to 2",
+        ),
+        (
+            lambda: patch(place(CONFIG, "head_out", 0), recorded(array=HEAD.astype(np.float64)))(
+                "head_out", 0, HEAD
+            ),
+            "dtype float64; .* and float32 there",
+        ),
+        (lambda: patch(mlp(CONFIG, 0), recorded()), "no 'mlp_out' of layer 0 was recorded"),
+        (lambda: patch(head(CONFIG, 1, 0), recorded()), "layer of 'head_out' is 1; it was .* 0"),
+        (
+            lambda: add(head(CONFIG, 0, 0), np.zeros(3))("head_out", 0, HEAD),
+            r"the vector has shape \(3,\) and dtype float64; 'head_out' takes \(2,\) and float32",
+        ),
+        (
+            lambda: mean(place(CONFIG, "pattern", 0), recorded("pattern")),
+            "'pattern' means something else in each text",
+        ),
+        (lambda: knock_out(head(CONFIG, 0, 0), [0]), "cut in 'scores', not in 'head_out'"),
+        (
+            lambda: knock_out(place(CONFIG, "scores", 0), [3])("scores", 0, np.zeros((1, 3, 1, 2))),
+            "key of 'scores' is 3; give one of 0 to 1",
+        ),
+    ],
+)
+def test_what_cannot_be_is_a_named_error(call, message):
+    with pytest.raises(SettingError, match=message):
+        call()
+
+
+def test_every_activation_inside_a_block_is_a_place_and_is_left_alone_elsewhere():
+    for name in INSIDE_BLOCKS:
+        assert zero(place(CONFIG, name, 1))(name, 0, HEAD) is HEAD

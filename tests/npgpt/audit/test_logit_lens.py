@@ -1,0 +1,32 @@
+import numpy as np
+from hypothesis import given
+from tiny_models import whole_models
+from traced_models import one_traced_model, traced_models
+
+from npgpt.audit.logit_lens import depths, logit_lens
+
+
+@whole_models
+@given(traced_models())
+def test_the_last_depth_gives_the_models_logits_bit_for_bit(traced):
+    model, _, trace = traced
+    parameters, config = model.arguments
+    found = depths(trace, config)
+    assert [name for name, _ in found] == [
+        *(f"{layer}_pre" for layer in range(config.n_layer)),
+        "final_post",
+    ]
+    assert np.array_equal(logit_lens(found[-1][1], parameters, config), trace["logits"])
+
+
+def test_a_block_that_adds_nothing_leaves_what_the_lens_sees():
+    model, tokens, trace = one_traced_model()
+    parameters, config = model.arguments
+    pre = trace["resid_pre", 1]
+    silent = model.run(
+        tokens,
+        tap=lambda name, layer, array: (
+            np.zeros_like(array) if layer == 1 and name in ("attn_out", "mlp_out") else array
+        ),
+    )
+    assert np.array_equal(logit_lens(pre, parameters, config), silent.logits)
