@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,3 +43,8 @@ def process(argv: Sequence[object], **keywords: Any) -> "subprocess.Popen[bytes]
     # With it, Python itself would flush every piece at once.
     environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, **keywords)
+
+
+def interruptible() -> None:
+    """Let a process end by Ctrl-C: one started in the background would ignore it, as its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoint_making import TINY, random_arrays, random_parameters
-from command_line import process, run
+from command_line import interruptible, process, run
 from playing_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 
 import npgpt
@@ -357,7 +357,7 @@ def test_the_progress_bar_is_for_terminals(played):
 
 def test_ctrl_c_in_the_middle_and_two_at_once(played):
     played.faults["model.safetensors"] = "stopped"
-    fetching = process(["fetch", NAME])
+    fetching = process(["fetch", NAME], preexec_fn=interruptible)
     assert played.half_sent.wait(20)
     fetching.send_signal(signal.SIGINT)
     _, said = fetching.communicate(timeout=20)

@@ -3,6 +3,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,7 @@ def test_what_has_no_option_is_no_option(name: str) -> None:
         parsed([f"--{name.replace('_', '-')}=1"])
 
 
+@hypothesis.settings(max_examples=50)  # each alone is tested below
 @given(st.fixed_dictionaries({}, optional=VALUES))
 def test_options_say_what_settings_say(given_settings: dict[str, Any]) -> None:
     argv = [word for name, value in given_settings.items() for word in options(name, value)]

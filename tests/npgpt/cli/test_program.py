@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import output, process, run
+from command_line import interruptible, output, process, run
 
 COMMANDS = ("generate", "score", "tokenize", "inspect", "convert", "bench")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSIX has them")
@@ -21,11 +21,6 @@ import npgpt, npgpt.cli
 new = (name for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None))
 print(*sorted({name.partition(".")[0] for name in new}))
 """
-
-
-def _interruptible() -> None:
-    # A process started in the background ignores Ctrl-C, and so would what it starts.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_nothing_but_numpy_and_the_standard_library_is_imported() -> None:
@@ -54,7 +49,7 @@ def test_an_error_is_one_line_and_exit_code_2(model: Path) -> None:
 @posix_only
 def test_text_comes_piece_by_piece_and_ctrl_c_ends_it_quietly(endless_model: Path) -> None:
     argv = ["generate", "--model", endless_model, "Shall I"]
-    started = process(argv, stdout=subprocess.PIPE, preexec_fn=_interruptible)
+    started = process(argv, stdout=subprocess.PIPE, preexec_fn=interruptible)
     assert started.stdout is not None
     assert started.stdout.read(40).startswith(b"Shall I")
     assert started.poll() is None, "text came before the end"

@@ -10,7 +10,7 @@ import npgpt
 from npgpt.tokenizer.files import load
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.text(min_size=1).filter(lambda text: text != "-"))
 def test_there_and_back(model: Path, text: str) -> None:
     tokenizer = load(model)
