@@ -6,24 +6,23 @@ that was there before.
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.checkpoints import hub_cache, hub_library, strict_json
+from npgpt.checkpoints import hub_cache, hub_library
 from npgpt.checkpoints.configuration import CONFIG
-from npgpt.checkpoints.files import is_plain_name, read_bytes, replacing
+from npgpt.checkpoints.files import is_plain_name, replacing
+from npgpt.checkpoints.hashes import digest
 from npgpt.checkpoints.hub_library import HubFile, Repository
 from npgpt.checkpoints.open import GENERATION_CONFIG
-from npgpt.checkpoints.weights import FILE_NAMES
+from npgpt.checkpoints.weights import FILE_NAMES, weight_map
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
 from npgpt.tokenizer import files as tokenizer_files
 
 _INDEX = ".index.json"
-_CHUNK = 2**20  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,6 @@ def fetch(name: str, *, revision: str = hub_cache.MAIN, show_progress: bool = Fa
     return Fetched(paths[-1].parent, found.commit, tuple(paths))
 
 
-def digest(path: Path, *, git: bool = False) -> str:
-    """The file's SHA-256, or the SHA-1 by which git names its contents."""
-    try:
-        with path.open("rb") as file:
-            if git:
-                size = os.fstat(file.fileno()).st_size
-                hashed = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-            else:
-                hashed = hashlib.sha256()
-            while chunk := file.read(_CHUNK):
-                hashed.update(chunk)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    return hashed.hexdigest()
-
-
 def _cached(name: str, revision: str) -> Fetched:
     folder = hub_cache.snapshot(name, revision, FILE_NAMES)
     if folder is None:
@@ -123,13 +106,7 @@ def _small(names: Collection[str]) -> Iterator[str]:
 
 
 def _shards(index: Path, names: Collection[str]) -> list[str]:
-    fields = strict_json.parse_object(read_bytes(index, strict_json.LIMIT), str(index))
-    places = fields.get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
-        raise CheckpointError(
-            f"{index}: weight_map is {kind(places)}; expected an object of file names"
-        )
-    shards = list(dict.fromkeys(places.values()))
+    shards = list(dict.fromkeys(weight_map(index).values()))
     for shard in shards:
         if shard not in names or not is_plain_name(shard):
             raise CheckpointError(

@@ -193,8 +193,11 @@ def _archive(path: Path, check_sums: bool) -> Weights:
     return torch_pickle.weights(path, check_sums=check_sums)
 
 
-def _shards(index: Path, check_sums: bool) -> Weights:
-    """The tensors of all files that an index names, each in the one file it is said to be in."""
+def weight_map(index: Path) -> dict[str, str]:
+    """The file that each tensor is in, as an index of parts says; names of files, not checked.
+
+    Raises CheckpointError where it says no such thing, or names too many tensors.
+    """
     fields = strict_json.parse_object(read_bytes(index, strict_json.LIMIT), str(index))
     places = fields.get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
@@ -205,6 +208,12 @@ def _shards(index: Path, check_sums: bool) -> Weights:
         raise CheckpointError(
             f"{index}: weight_map names {len(places)} tensors; npgpt reads at most {_MOST_TENSORS}"
         )
+    return places
+
+
+def _shards(index: Path, check_sums: bool) -> Weights:
+    """The tensors of all files that an index names, each in the one file it is said to be in."""
+    places = weight_map(index)
     found = {name: find(index.parent, name) for name in dict.fromkeys(places.values())}
     paths = {name: path for name, path in found.items() if path}
     missing = [name for name in found if name not in paths]

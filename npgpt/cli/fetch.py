@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from npgpt.checkpoints import hub, hub_cache
+from npgpt.checkpoints.hashes import digest
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json
 
@@ -42,7 +43,7 @@ def _run(arguments: Namespace) -> None:
             "commit": fetched.commit,
             "folder": str(fetched.folder),
             "files": [
-                {"name": path.name, "bytes": path.stat().st_size, "sha256": hub.digest(path)}
+                {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
                 for path in fetched.files
             ],
         }

@@ -1,6 +1,5 @@
 """`npgpt inspect`: what a model's files hold, also where npgpt refuses to open them."""
 
-import hashlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +9,14 @@ import numpy as np
 
 from npgpt.checkpoints import listing, weights
 from npgpt.checkpoints.finite import is_finite
+from npgpt.checkpoints.hashes import digest
 from npgpt.checkpoints.open import CONFIG, GENERATION_CONFIG, Checkpoint
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.cli import inputs
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
 from npgpt.config import to_json
-from npgpt.errors import CheckpointError, NpgptError, SettingError
+from npgpt.errors import NpgptError, SettingError
 from npgpt.gpt import shipped
 from npgpt.model.parameters import shapes, to_arrays
 from npgpt.tokenizer import files as tokenizer_files
@@ -35,7 +35,6 @@ _SMALL_FILES = (
     tokenizer_files.CONFIG,
     "hparams.json",
 )
-_CHUNK = 2**20  # bytes hashed at a time
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -157,14 +156,7 @@ def _small_files(folder: Path) -> list[Path]:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    hashed = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                hashed.update(chunk)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": hashed.hexdigest()}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
 
 
 def _print(facts: Mapping[str, Any]) -> None:

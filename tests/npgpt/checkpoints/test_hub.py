@@ -20,6 +20,7 @@ from playing_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 
 import npgpt
 from npgpt.checkpoints import hub, safetensors
+from npgpt.checkpoints.hashes import digest
 from npgpt.checkpoints.save import save
 from npgpt.cli.program import main
 from npgpt.errors import CheckpointError, SettingError
@@ -374,8 +375,8 @@ def test_ctrl_c_in_the_middle_and_two_at_once(played):
 
 def test_hashes(tmp_path):
     (tmp_path / "a").write_bytes(b"what\n")
-    assert hub.digest(tmp_path / "a") == sha256(b"what\n")
+    assert digest(tmp_path / "a") == sha256(b"what\n")
     # As `git hash-object` gives it.
-    assert hub.digest(tmp_path / "a", git=True) == git_sha1(b"what\n")
+    assert digest(tmp_path / "a", git=True) == git_sha1(b"what\n")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        hub.digest(tmp_path / "b")
+        digest(tmp_path / "b")
