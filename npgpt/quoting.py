@@ -24,8 +24,20 @@ def listed(names: Sequence[str]) -> str:
     >>> listed(["wte", "wpe"]), listed("x" * 1000)[-16:]
     ("'wte', 'wpe'", "'x' and 980 more")
     """
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(map(quoted, names[:_MOST])) + more
+    return ", ".join(map(quoted, names[:_MOST])) + _more(names)
+
+
+def several(reasons: Sequence[str]) -> str:
+    """The reasons, as they are; of more than 20, the first 20.
+
+    >>> several(["wte is missing", "wpe is missing"]), several(["no"] * 22)[-17:]
+    ('wte is missing; wpe is missing', 'no; no and 2 more')
+    """
+    return "; ".join(reasons[:_MOST]) + _more(reasons)
+
+
+def _more(shown: Sequence[str]) -> str:
+    return f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
 
 
 def kind(value: object) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from npgpt.arrays import Array
 from npgpt.config import Config
 from npgpt.errors import CheckpointError
+from npgpt.quoting import several
 
 Shapes = dict[str, tuple[int, ...]]
 NARROW = ("float16", "uint16")  # what matrices may be kept in; uint16 stands for bfloat16
@@ -110,8 +111,8 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Param
     """The parameter tree of arrays named and shaped as in `shapes(config)`, without copying them.
 
     All must share one dtype, float32 or float64, which is what the model computes in; but any
-    matrix may be float16, or uint16 for the bits of bfloat16. Raises CheckpointError, once, naming
-    every tensor that is missing, unexpected or mis-shaped.
+    matrix may be float16, or uint16 for the bits of bfloat16. Raises CheckpointError, once, with
+    the number of tensors that are missing, unexpected or mis-shaped, and the first 20 of them.
     """
     expected = shapes(config)
     problems = [
@@ -126,7 +127,7 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Param
     if problems:
         raise CheckpointError(
             f"the tensors are not those of the config ({len(problems)} differ): "
-            + "; ".join(problems)
+            + several(problems)
         )
     wide = {str(a.dtype) for a in arrays.values() if a.ndim < 2 or a.dtype.name not in NARROW}
     if len(wide) != 1 or not wide <= {"float32", "float64"}:

@@ -12,14 +12,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from checkpoint_making import pickled, torch_bytes
+from checkpoint_making import (
+    TINY,
+    pickled,
+    random_arrays,
+    safetensors_bytes,
+    tensor_entry,
+    torch_bytes,
+)
 
 from npgpt.checkpoints import configuration, weights
+from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.checkpoints.tensorflow import hparams
 from npgpt.tokenizer import files as tokenizer_files
 
-_TESTS = Path(__file__).parent.parent
-_CHECKPOINTS, _TOKENIZER = "npgpt/checkpoints", "npgpt/tokenizer"
+_TESTS = Path(__file__).parent.parent / "npgpt"
 Files = dict[str, bytes]
 
 
@@ -43,8 +50,28 @@ def _beside_a_pair(row: Any) -> Files:
     return {"vocab.json": letters, "merges.txt": b"a b\n", row[0]: row[1]}
 
 
+def _tokenizer_json(row: Any) -> Files:
+    whole = _module("test_hostile_files.py").document()
+    return {"tokenizer.json": json.dumps({**whole, **row[0]}).encode()}
+
+
+def _beside_weights(row: Any) -> Files:
+    text = _module("test_hostile_config.py").spelled(*row)
+    return {"config.json": text.encode(), "model.safetensors": _weights()}
+
+
+@cache
+def _weights() -> bytes:
+    header, data = {}, b""
+    for name, array in random_arrays(TINY).items():
+        ends = [len(data), len(data) + array.nbytes]
+        header[name] = tensor_entry(shape=array.shape, data_offsets=ends)
+        data += array.tobytes()
+    return safetensors_bytes(header, data)
+
+
 def tokenizer() -> Any:
-    return _module(f"{_TOKENIZER}/test_bad_files.py").SMALL
+    return _module("test_bad_files.py").SMALL
 
 
 # Kind, module, table or the test that has it, and how a row becomes files, of which the first
@@ -57,12 +84,12 @@ _TABLES: tuple[tuple[str, str, str, Callable[[Any], Files]], ...] = (
     ("torch.save, pickle", "test_nested.py", "BAD", lambda r: _in_archive([pickled(r[0])])),
     ("torch.save, before 1.6", "test_torch_legacy.py", "BAD", _named("pytorch_model.bin")),
     ("npz", "test_npz.py", "BAD", _named("model.npz")),
-    ("GGUF", "gguf/test_hostile.py", "BAD", _named("model.gguf")),
-    ("GGUF, tokenizer", "gguf/test_tokens.py", "BAD", _named("model.gguf")),
+    ("GGUF", "test_hostile.py", "BAD", _named("model.gguf")),
+    ("GGUF, tokenizer", "test_tokens.py", "BAD", _named("model.gguf")),
     ("llm.c", "test_llmc.py", "BAD", _named("gpt2_124M.bin")),
-    ("TensorFlow", "tensorflow/test_bundle_hostile.py", "CASES", lambda r: dict(r[0])),
-    ("TensorFlow, checkpoint", "tensorflow/test_latest.py", "BAD", _named("checkpoint")),
-    ("hparams.json", "tensorflow/test_hparams.py", "BAD", _as_json("hparams.json")),
+    ("TensorFlow", "test_bundle_hostile.py", "CASES", lambda r: dict(r[0])),
+    ("TensorFlow, checkpoint", "test_latest.py", "BAD", _named("checkpoint")),
+    ("hparams.json", "test_hparams.py", "BAD", _as_json("hparams.json")),
     ("index of parts", "test_weights.py", "BAD_MAPS", _as_json("model.safetensors.index.json",
                                                                "weight_map")),
     ("index of parts", "test_weights.py", "test_bad_index_texts",
@@ -71,7 +98,12 @@ _TABLES: tuple[tuple[str, str, str, Callable[[Any], Files]], ...] = (
      lambda r: {"model.safetensors": r[0]}),
     ("config.json", "test_strict_json.py", "BAD", _named("config.json")),
     ("config.json", "test_open.py", "test_bad_configs", lambda r: {"config.json": r[0].encode()}),
+    ("config.json", "test_hostile_config.py", "FILES",
+     lambda r: {"config.json": r.encode()}),
+    ("config.json beside weights", "test_hostile_config.py", "TABLE", _beside_weights),
     ("tokenizer's files", "test_bad_files.py", "test_a_bad_file_beside_a_pair", _beside_a_pair),
+    ("tokenizer's files", "test_hostile_files.py", "BESIDE", _beside_a_pair),
+    ("tokenizer's files", "test_hostile_files.py", "WHOLE", _tokenizer_json),
 )  # fmt: skip
 
 
@@ -80,8 +112,7 @@ def bad_files() -> dict[str, list[Files]]:
     """The files of each row of the tables, distinct, by kind."""
     found: dict[str, dict[bytes, Files]] = {}
     for kind, module, table, make in _TABLES:
-        folder = _TOKENIZER if make is _beside_a_pair else _CHECKPOINTS
-        for row in _rows(_module(f"{folder}/{module}"), table):
+        for row in _rows(_module(module), table):
             files = make(row)
             digest = hashlib.sha256(repr(sorted(files.items())).encode()).digest()
             found.setdefault(kind, {}).setdefault(digest, files)
@@ -96,6 +127,8 @@ def read(kind: str, folder: Path, files: Files) -> None:
         tokenizer_files.load(folder)
     elif kind == "config.json":
         configuration.read_fields(folder)
+    elif kind == "config.json beside weights":
+        open_checkpoint(folder)
     elif kind == "hparams.json":
         hparams.read(folder)
     else:
@@ -103,8 +136,9 @@ def read(kind: str, folder: Path, files: Files) -> None:
 
 
 @cache
-def _module(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.replace("/", "_")[:-3], _TESTS / path)
+def _module(name: str) -> ModuleType:
+    (path,) = _TESTS.rglob(name)
+    spec = importlib.util.spec_from_file_location(name.replace("/", "_")[:-3], path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -116,6 +150,8 @@ def _rows(module: ModuleType, table: str) -> Iterator[Any]:
     found = getattr(module, table)
     if isinstance(found, dict):
         return iter(found.values())
+    if isinstance(found, list):
+        return (getattr(row, "values", row) for row in found)
     marks = [mark for mark in found.pytestmark if mark.name == "parametrize"]
     return iter(max((mark.args[1] for mark in marks), key=len))
 
