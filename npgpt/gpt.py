@@ -75,6 +75,10 @@ class GPT:
             return logits_separately(rows, self.parameters, self.config, mask=mask)
         return forward(rows, self.parameters, self.config, mask=mask).logits
 
+    def tokens(self, prompt: Prompt) -> Tokens:
+        """The ids of a prompt, or of several as long as each other: (batch, query)."""
+        return _rectangle(self._rows(prompt, None))
+
     def trace(
         self, prompt: Prompt, names: str | Sequence[str] = "*", *, tap: Tap = discard
     ) -> Recorder:
@@ -85,7 +89,7 @@ class GPT:
         """
         recorder = Recorder((names,) if isinstance(names, str) else tuple(names))
         check_patterns(recorder.patterns, self.config.n_layer)
-        ids = _rectangle(self._rows(prompt, None))
+        ids = self.tokens(prompt)
         check_whole(self._mappings)
         forward(ids, self.parameters, self.config, tap=compose(tap, recorder))
         return recorder

@@ -3,29 +3,37 @@
 A *tap* is any function `(name, layer, array) -> array`. The forward pass hands every activation
 named in `NAMES` to it and goes on with what comes back: return the array itself to look, another
 one of the same shape and dtype to patch. `layer` is None outside the blocks.
+
+Some activations are made only for taps: `scores`, `pattern`, the scales of layer norms. A tap may
+have a method `wants(name, layer) -> bool`; those that it does not want are then left out, which
+takes less time and memory and changes no bit of the rest.
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeAlias
 
 from npgpt.arrays import Array
 from npgpt.errors import SettingError
+from npgpt.quoting import quoted
 
 Tap: TypeAlias = Callable[[str, int | None, Array], Array]
+Key: TypeAlias = tuple[str, int | None]  # a name and a layer
 
 
 class Activation(NamedTuple):
     """What an activation is: its axes, its meaning, and TransformerLens's name of it.
 
     TransformerLens puts `blocks.{layer}.` before the names inside blocks. Its numbers are these
-    where it loads a model by `from_pretrained_no_processing`. `from_pretrained` changes the
-    weights, but not what they predict: then its `hook_normalized` comes before the layer norm's
-    gain and bias, the residual stream lacks its mean, and logits are shifted by one number for
-    each position. Its hook_q, hook_k, hook_v and hook_z have the axes (batch, query, head,
-    head_dim).
+    where it loads a model by `from_pretrained_no_processing`, but for `hook_normalized`, which from
+    release 3.0 on comes before the layer norm's gain and bias. `from_pretrained` changes the
+    weights, though not what they predict: then also the residual stream lacks its mean, and logits
+    are shifted by one number for each position. Its hook_q, hook_k, hook_v and hook_z have the axes
+    (batch, query, head, head_dim).
     """
 
     axes: str
@@ -66,6 +74,39 @@ INSIDE_BLOCKS = {
     "resid_post": Activation(_STREAM, "resid_mid + mlp_out", "hook_resid_post"),
 }
 NAMES = OUTSIDE_BLOCKS | INSIDE_BLOCKS
+_BEFORE_BLOCKS = ("token_embedding", "position_embedding")
+
+
+def keys(layers: int) -> list[Key]:
+    """Every (name, layer) of a model of so many layers, in the order of the forward pass.
+
+    >>> keys(1)[1:4], len(keys(12))
+    ([('position_embedding', None), ('resid_pre', 0), ('ln_1_scale', 0)], 209)
+    """
+    before: list[Key] = [(name, None) for name in _BEFORE_BLOCKS]
+    after: list[Key] = [(name, None) for name in OUTSIDE_BLOCKS if name not in _BEFORE_BLOCKS]
+    return [*before, *((name, at) for at in range(layers) for name in INSIDE_BLOCKS), *after]
+
+
+def in_order(some: Iterable[Key]) -> list[Key]:
+    """Some (name, layer) in the order of the forward pass.
+
+    >>> in_order([("ln_f", None), ("ln_1", 1), ("mlp_out", 0), ("token_embedding", None)])
+    [('token_embedding', None), ('mlp_out', 0), ('ln_1', 1), ('ln_f', None)]
+    """
+    places = {name: place for place, name in enumerate(NAMES)}
+
+    def order(key: Key) -> tuple[float, int]:
+        name, layer = key
+        outside = -1 if name in _BEFORE_BLOCKS else math.inf
+        return outside if layer is None else layer, places[name]
+
+    return sorted(some, key=order)
+
+
+def label(name: str, layer: int | None) -> str:
+    """An activation in one word, which is also a pattern that only it fits: "ln_1.3", "logits"."""
+    return name if layer is None else f"{name}.{layer}"
 
 
 def discard(name: str, layer: int | None, array: Array) -> Array:
@@ -73,8 +114,36 @@ def discard(name: str, layer: int | None, array: Array) -> Array:
     return array
 
 
+def wants(tap: Tap, name: str, layer: int | None) -> bool:
+    """Whether a tap wants an activation: all, unless it says otherwise; `discard` wants none.
+
+    >>> wants(discard, "scores", 0), wants(Recorder(("ln_1",)), "scores", 0)
+    (False, False)
+    >>> wants(lambda name, layer, array: array, "scores", 0)
+    True
+    """
+    if tap is discard:
+        return False
+    wanted: Callable[[str, int | None], bool] | None = getattr(tap, "wants", None)
+    return wanted is None or wanted(name, layer)
+
+
+@dataclass(frozen=True)
+class Selective:
+    """A tap that is handed only those activations for which `wants(name, layer)` is true."""
+
+    tap: Tap
+    wants: Callable[[str, int | None], bool]
+
+    def __call__(self, name: str, layer: int | None, array: Array) -> Array:
+        """What the tap makes of the array, if it is to see it."""
+        return self.tap(name, layer, array) if self.wants(name, layer) else array
+
+
 def compose(*taps: Tap) -> Tap:
     """One tap of several: each is handed what the one before it returned.
+
+    It wants what any of them wants.
 
     >>> import numpy as np
     >>> recorder = Recorder()
@@ -88,7 +157,7 @@ def compose(*taps: Tap) -> Tap:
             array = each(name, layer, array)
         return array
 
-    return tap
+    return Selective(tap, lambda name, layer: any(wants(each, name, layer) for each in taps))
 
 
 def check_place(name: str, layer: int | None, layers: int) -> None:
@@ -99,7 +168,7 @@ def check_place(name: str, layer: int | None, layers: int) -> None:
     npgpt.errors.SettingError: no activation is named 'resid_prr'; did you mean 'resid_pre'?
     """
     if name not in NAMES:
-        raise SettingError(f"no activation is named {name!r}; {_hint(name)}")
+        raise SettingError(f"no activation is named {quoted(name)}; {_hint(name)}")
     if name in OUTSIDE_BLOCKS and layer is not None:
         raise SettingError(f"{name!r} is outside the blocks, but layer is {layer!r}; give None")
     if name in INSIDE_BLOCKS and (type(layer) is not int or not 0 <= layer < layers):
@@ -116,11 +185,12 @@ def check_patterns(patterns: Sequence[str], layers: int | None = None) -> None:
         known = [known for known in (INSIDE_BLOCKS if dot else NAMES) if fnmatchcase(known, name)]
         if not known:
             inside = " inside the blocks" if dot and name in OUTSIDE_BLOCKS else ""
-            raise SettingError(f"no activation{inside} is named {pattern!r}; {_hint(pattern)}")
-        if dot and not (layer.isascii() and layer.isdigit()):
+            shown = quoted(pattern)
+            raise SettingError(f"no activation{inside} is named {shown}; {_hint(pattern)}")
+        if dot and not re.fullmatch("[0-9]{1,9}", layer):
             raise SettingError(
-                f"{pattern!r} ends in {layer!r}; write the number of a layer after the dot, as in "
-                f"'{known[0]}.0'"
+                f"{quoted(pattern)} ends in {quoted(layer)}; write the number of a layer after the "
+                f"dot, as in '{known[0]}.0'"
             )
         if dot and layers is not None:
             check_place(known[0], int(layer), layers)
@@ -154,14 +224,18 @@ class Recorder:
     """
 
     patterns: tuple[str, ...] = ("*",)
-    arrays: dict[tuple[str, int | None], Array] = field(default_factory=dict)
+    arrays: dict[Key, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_patterns(self.patterns)
 
+    def wants(self, name: str, layer: int | None) -> bool:
+        """Whether one of the patterns asks for that activation."""
+        return any(_fits(pattern, name, layer) for pattern in self.patterns)
+
     def __call__(self, name: str, layer: int | None, array: Array) -> Array:
         """Copy the array if it is asked for, and hand the array on unchanged."""
-        if any(_fits(pattern, name, layer) for pattern in self.patterns):
+        if self.wants(name, layer):
             self.arrays[name, layer] = array.copy()
         return array
 

@@ -48,7 +48,7 @@ def before_norm(direction: Array, scale: Array, parameters: Parameters) -> Float
     >>> before_norm(np.array([4.0, 0.0]), np.array([2.0]), ones)
     array([ 1., -1.])
     """
-    scaled = direction.astype(np.float64) * in_float64(parameters.ln_f.weight)
-    scaled /= scale.astype(np.float64)
+    weighted = direction.astype(np.float64) * in_float64(parameters.ln_f.weight)
+    scaled = weighted / scale.astype(np.float64)
     centred: Float64 = scaled - scaled.mean(axis=-1, keepdims=True)
     return centred

@@ -16,7 +16,7 @@ import numpy as np
 from npgpt.arrays import Array
 from npgpt.audit.places import Place, check_index
 from npgpt.errors import SettingError
-from npgpt.trace import NAMES, Recorder, Tap
+from npgpt.trace import NAMES, Recorder, Selective, Tap
 
 
 def change(where: Place, to: Callable[[Array], Array]) -> Tap:
@@ -33,8 +33,6 @@ def change(where: Place, to: Callable[[Array], Array]) -> Tap:
     """
 
     def tap(name: str, layer: int | None, array: Array) -> Array:
-        if (name, layer) != (where.name, where.layer):
-            return array
         part = where.of(array)
         new = np.asarray(to(part))
         if new.shape != part.shape or new.dtype != part.dtype:
@@ -46,7 +44,7 @@ def change(where: Place, to: Callable[[Array], Array]) -> Tap:
         changed[where.index] = new
         return changed
 
-    return tap
+    return Selective(tap, lambda name, layer: (name, layer) == (where.name, where.layer))
 
 
 def zero(where: Place) -> Tap:

@@ -7,38 +7,58 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npgpt.arrays import quiet
+from npgpt.arrays import Tokens, quiet
 from npgpt.audit.frozen_norm import Float64, in_float64
 from npgpt.audit.rounding import Expected, Rounding, rounding
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.parameters import Affine, Block, Parameters
-from npgpt.trace import Recorder
+from npgpt.ops.embedding import embedding
+from npgpt.trace import Key, Recorder
 
 Checks = Iterator[tuple[str, Expected]]
 
 
-def worst(
-    trace: Recorder, parameters: Parameters, config: Config
-) -> dict[tuple[str, int | None], float]:
+def worst(trace: Recorder, parameters: Parameters, config: Config) -> dict[Key, float]:
     """`|recorded − recomputed| / bound`, the largest of each activation: above 1 is wrong.
 
     trace: everything of one pass without a past, of rows without padding. Keys are (name, layer).
     A NaN in place of a number, and any difference where nothing is rounded, count infinity.
     """
-    found: dict[tuple[str, int | None], float] = {}
-    for name, layer, (expected, allowed) in _expected(trace, parameters, config):
-        recorded = trace[name, layer].astype(np.float64)
-        if recorded.shape != expected.shape:
-            raise SettingError(
-                f"{name!r} of layer {layer!r} has shape {recorded.shape}; those before it, and the "
-                f"config, make it {expected.shape}: is the trace of another model?"
-            )
-        with quiet():
-            ratio = np.abs(recorded - expected) / allowed
-            ratio = np.where(recorded == expected, 0, np.where(np.isnan(ratio), np.inf, ratio))
-        found[name, layer] = float(ratio.max(initial=0))
-    return found
+    return {
+        (name, layer): _ratio(trace, name, layer, expected)
+        for name, layer, expected in _expected(trace, parameters, config)
+    }
+
+
+def embeddings(trace: Recorder, tokens: Tokens, parameters: Parameters) -> dict[Key, float]:
+    """The same of what a pass starts from, rows of the tables of tokens (batch, query): 0 or inf.
+
+    Raises PromptError for an unknown id.
+    """
+    positions = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape)
+    rows = {
+        "token_embedding": embedding(tokens, parameters.wte.weight),
+        "position_embedding": embedding(positions, parameters.wpe.weight),
+    }
+    return {
+        (name, None): _ratio(trace, name, None, _exactly(in_float64(array)))
+        for name, array in rows.items()
+    }
+
+
+def _ratio(trace: Recorder, name: str, layer: int | None, should: Expected) -> float:
+    expected, allowed = should
+    recorded = trace[name, layer].astype(np.float64)
+    if recorded.shape != expected.shape:
+        raise SettingError(
+            f"{name!r} of layer {layer!r} has shape {recorded.shape}; those before it, and the "
+            f"config, make it {expected.shape}: is the trace of another model?"
+        )
+    with quiet():
+        ratio = np.abs(recorded - expected) / allowed
+        ratio = np.where(recorded == expected, 0, np.where(np.isnan(ratio), np.inf, ratio))
+    return float(ratio.max(initial=0))
 
 
 def _expected(

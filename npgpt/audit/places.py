@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from npgpt.arrays import Array
 from npgpt.config import Config
 from npgpt.errors import SettingError
-from npgpt.trace import NAMES, check_place
+from npgpt.quoting import quoted
+from npgpt.trace import NAMES, OUTSIDE_BLOCKS, check_place
+
+_PARTS = {"head": "head_out", "neuron": "mlp_post"}  # of which a number is always meant
+_SHORT = {**_PARTS, "attn": "attn_out", "mlp": "mlp_out"}
+_NUMBER = "[0-9]{1,9}"
 
 Index: TypeAlias = tuple["slice | int", ...]
 
@@ -65,7 +72,9 @@ def place(
     axes = NAMES[name].axes.split()
     for axis, index in at:
         if axis not in axes:
-            raise SettingError(f"{name!r} has no axis {axis!r}; its axes are {', '.join(axes)}")
+            raise SettingError(
+                f"{name!r} has no {_shown(axis)} to choose; its axes are {', '.join(axes)}"
+            )
         check_index(name, axis, index, sizes[axis])
     return Place(name, layer, at)
 
@@ -85,8 +94,78 @@ def neuron(config: Config, layer: int, neuron: int, *, position: int | None = No
     return place(config, "mlp_post", layer, neuron=neuron, position=position)
 
 
+def read(config: Config, text: str, *, length: int) -> Place:
+    """The place that a short text names, in a run of so many positions.
+
+    `NAME LAYER`, as in "resid_pre 3"; with a head or a neuron after a dot, "pattern 3.1"; with a
+    position after an @, "mlp_out 3@5", where -1 is the last. Outside the blocks without a layer:
+    "token_embedding@0". For short "head 3.1" is of head_out, "neuron 3.1" of mlp_post, "attn 3" is
+    attn_out, "mlp 3" is mlp_out.
+
+    Raises SettingError for a text that names no place of the model.
+
+    >>> read(Config(), "head 3.1@-1", length=6)
+    Place(name='head_out', layer=3, at=(('head', 1), ('query', 5)))
+    """
+    found = re.fullmatch(
+        rf"(\w+)(?: +({_NUMBER})(?:\.({_NUMBER}))?)?(?:@(-?{_NUMBER}))?", text, re.A
+    )
+    if found is None:
+        raise SettingError(
+            f"the place {quoted(text)} cannot be read; write it as in 'head 3.1', 'mlp 4', "
+            "'neuron 2.17' or 'resid_pre 0@5', which is position 5"
+        )
+    word = found[1]
+    layer, part, position = (
+        None if number is None else int(number) for number in found.group(2, 3, 4)
+    )
+    name = _SHORT.get(word, word)
+    _check_words(text, word, name, layer, part)
+    if position is not None and not -length <= position < length:
+        raise SettingError(
+            f"position {position} of {quoted(text)} is not one of the {length} of the text; give "
+            f"0 to {length - 1}, or -{length} to -1, counted from the end"
+        )
+    is_neuron = "inner" in NAMES[name].axes.split()
+    return place(
+        config,
+        name,
+        layer,
+        head=None if is_neuron else part,
+        neuron=part if is_neuron else None,
+        position=None if position is None else position % length,
+    )
+
+
+def _check_words(text: str, word: str, name: str, layer: int | None, part: int | None) -> None:
+    if name not in NAMES:
+        near = difflib.get_close_matches(word, [*_SHORT, *NAMES], n=1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"the names are {', '.join([*_SHORT, *NAMES])}"
+        )
+        raise SettingError(f"no part is named {quoted(word)}; {hint}")
+    if layer is None and name not in OUTSIDE_BLOCKS:
+        raise SettingError(f"{quoted(text)} names no layer; write it as in '{word} 0'")
+    if layer is not None and name in OUTSIDE_BLOCKS:
+        raise SettingError(f"{quoted(text)} names a layer, but {name!r} is of none; leave it out")
+    axes = NAMES[name].axes.split()
+    if part is None and word in _PARTS:
+        raise SettingError(f"{quoted(text)} names no {word}; write it as in '{word} {layer}.0'")
+    if part is not None and not {"head", "inner"} & {*axes}:
+        raise SettingError(
+            f"{quoted(text)} has a number after the dot, but {name!r} has neither heads nor "
+            f"neurons; write 'head {layer}.{part}' or 'neuron {layer}.{part}', or leave it out"
+        )
+
+
 def check_index(name: str, axis: str, index: int, size: int) -> None:
     """Raise SettingError unless the axis of an activation has that index."""
     if type(index) is not int or not 0 <= index < size:
-        shown = {"query": "position", "inner": "neuron"}.get(axis, axis)
-        raise SettingError(f"{shown} of {name!r} is {index!r}; give one of 0 to {size - 1}")
+        raise SettingError(f"{_shown(axis)} of {name!r} is {index!r}; give one of 0 to {size - 1}")
+
+
+def _shown(axis: str) -> str:
+    """What messages call an index of an axis."""
+    return {"query": "position", "inner": "neuron"}.get(axis, axis)

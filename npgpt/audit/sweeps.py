@@ -16,7 +16,7 @@ from npgpt.errors import SettingError
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters
 from npgpt.ops.softmax import softmax
-from npgpt.trace import NAMES, Recorder, Tap, compose, discard
+from npgpt.trace import NAMES, Recorder, Selective, Tap, compose, discard
 
 Metric: TypeAlias = Callable[[Array], float]  # of logits (batch, query, vocab)
 Run: TypeAlias = Callable[[Tap], float]
@@ -58,7 +58,8 @@ def patch_positions(
     """Activation patching: the metric with one layer and position taken from another trace.
 
     source holds `name`, with an axis query, of every layer, of rows as long as the run's.
-    -> (layer, query). With `window`, up to so many layers around the layer are patched at once.
+    -> (layer, query). With `window`, up to so many layers around the layer are patched at once, of
+    an even number more below it than above, as in Meng et al.'s code.
 
     Source: Meng et al. 2022, "Locating and Editing Factual Associations in GPT"; Zhang & Nanda
     2023, "Towards Best Practices of Activation Patching".
@@ -72,8 +73,8 @@ def patch_positions(
     positions = range(source[name, 0].shape[axis])
 
     def around(layer: int, position: int) -> Tap:
-        first = max(layer - (window - 1) // 2, 0)
-        layers = range(first, min(layer + window // 2 + 1, config.n_layer))
+        first = max(layer - window // 2, 0)
+        layers = range(first, min(layer + (window + 1) // 2, config.n_layer))
         return compose(
             *(patch(place(config, name, each, position=position), source) for each in layers)
         )
@@ -105,12 +106,10 @@ def corrupt(config: Config, positions: Iterable[int], *, scale: float, seed: int
     noise = scale * np.random.default_rng(seed).standard_normal((len(places), config.n_embd))
 
     def tap(name: str, layer: int | None, array: Array) -> Array:
-        if name != "token_embedding":
-            return array
         changed = array.copy()
         for where, vector in zip(places, noise, strict=True):
             where.of(changed)  # is the position there?
             changed[where.index] += vector.astype(array.dtype)
         return changed
 
-    return tap
+    return Selective(tap, lambda name, _: name == "token_embedding")

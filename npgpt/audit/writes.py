@@ -12,6 +12,8 @@ from npgpt.errors import SettingError
 from npgpt.model.parameters import Parameters
 from npgpt.trace import check_place
 
+_ROWS = 4096  # of the head in float64 at once
+
 
 def neuron_writes(parameters: Parameters, config: Config, layer: int, neuron: int) -> Float64:
     """What a neuron adds to the residual stream for each unit of its mlp_post: (embd)."""
@@ -49,6 +51,9 @@ def top_tokens(
     if type(k) is not int or not 1 <= k <= len(rows):
         raise SettingError(f"k is {k!r}; give 1 to {len(rows)}, the number of tokens")
     centred = written - np.mean(written, axis=-1, keepdims=True, dtype=np.float64)
-    logits = centred * in_float64(parameters.ln_f.weight) @ in_float64(rows).T
+    toward = centred * in_float64(parameters.ln_f.weight)
+    # In float64 all rows at once would take more memory than a model may.
+    blocks = [rows[first : first + _ROWS] for first in range(0, len(rows), _ROWS)]
+    logits = np.concatenate([toward @ in_float64(block).T for block in blocks], axis=-1)
     ids = np.argsort(-logits, axis=-1, kind="stable")[..., :k]
     return ids, np.take_along_axis(logits, ids, axis=-1)

@@ -58,7 +58,7 @@ def settle(beside: Fields | None, stored: Weights, settled: Settled, located: Pa
     # Each fills in what the other does not say.
     config = _parsed({**assumed, **own, **beside}, folder / CONFIG)
     other = _parsed({**assumed, **beside, **own}, located)
-    unlike = [(n, a, b) for n, a, b in _differences(config, other) if n in own and n in beside]
+    unlike = [(n, a, b) for n, a, b in differences(config, other) if n in own and n in beside]
     if unlike:
         said = "; ".join(
             f"{name} is {kind(one)} in {CONFIG} and {kind(two)} in the file"
@@ -78,7 +78,12 @@ def _parsed(fields: Fields, where: Path) -> Config:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _differences(one: Config, other: Config) -> list[tuple[str, Any, Any]]:
+def differences(one: Config, other: Config) -> list[tuple[str, Any, Any]]:
+    """The fields whose meaning differs, and what each has; a token id that one lacks is not one.
+
+    >>> differences(Config(n_inner=3072), Config(n_layer=6))
+    [('n_layer', 12, 6)]
+    """
     found = []
     for field in dataclasses.fields(Config):
         name = field.name

@@ -137,21 +137,38 @@ def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, dtype: str | No
     lacks, a value that does not fit it, and a file that cannot be written.
     """
     forms = {name: _form(array, dtype, quoted(name)) for name, array in arrays.items()}
-    if _METADATA in forms:
-        raise CheckpointError(f"no tensor can be named {_METADATA!r}; rename it")
-    entries: dict[str, Any] = {_METADATA: {"format": "pt"}}
-    end = 0
-    for name, form in forms.items():
-        begin, end = end, end + arrays[name].size * form.itemsize
-        shape = list(arrays[name].shape)
-        entries[name] = {"dtype": form.safetensors, "shape": shape, "data_offsets": [begin, end]}
-    header = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
-    header += b" " * (-(_LENGTH_BYTES + len(header)) % _ALIGNMENT)
+    header, _ = plan({name: (forms[name], array.shape) for name, array in arrays.items()})
     with replacing(path) as file:
-        file.write(len(header).to_bytes(_LENGTH_BYTES, "little") + header)
+        file.write(header)
         for name, array in arrays.items():
             bits = array if dtype is None else from_floats(array, forms[name], quoted(name))
             file.write(np.require(bits, forms[name].bits, "C").data)
+
+
+def plan(tensors: Mapping[str, tuple[DType, tuple[int, ...]]]) -> tuple[bytes, dict[str, int]]:
+    """What a file of such tensors begins with, and the byte at which each tensor then starts.
+
+    For tensors that are written one by one, as they come to be. Raises CheckpointError for a name
+    that the format lacks.
+
+    >>> begin, starts = plan({"a": (BY_NAME["float32"], (2, 3)), "b": (BY_NAME["int8"], (5,))})
+    >>> len(begin), starts
+    (192, {'a': 192, 'b': 216})
+    """
+    if _METADATA in tensors:
+        raise CheckpointError(f"no tensor can be named {_METADATA!r}; rename it")
+    entries: dict[str, Any] = {_METADATA: {"format": "pt"}}
+    end = 0
+    for name, (form, shape) in tensors.items():
+        begin, end = end, end + prod(shape) * form.itemsize
+        entries[name] = {
+            "dtype": form.safetensors, "shape": list(shape), "data_offsets": [begin, end],
+        }  # fmt: skip
+    header = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-(_LENGTH_BYTES + len(header)) % _ALIGNMENT)
+    before = len(header).to_bytes(_LENGTH_BYTES, "little") + header
+    offsets = {name: entries[name]["data_offsets"][0] for name in tensors}
+    return before, {name: len(before) + offset for name, offset in offsets.items()}
 
 
 def _form(array: npt.NDArray[Any], dtype: str | None, where: str) -> DType:

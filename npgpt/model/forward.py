@@ -25,7 +25,7 @@ from npgpt.ops.embedding import embedding
 from npgpt.ops.half import widen
 from npgpt.ops.layer_norm import layer_norm, layer_norm_given_scale, layer_norm_scale
 from npgpt.ops.linear import linear
-from npgpt.trace import Tap, discard
+from npgpt.trace import Tap, discard, wants
 
 
 class Output(NamedTuple):
@@ -168,7 +168,7 @@ def _mlp(x: Array, mlp: MLP, run: _Pass, layer: int) -> Array:
 
 def _normed(x: Array, ln: Affine, run: _Pass, name: str, layer: int | None) -> Array:
     tap, eps = run.tap, run.config.layer_norm_epsilon
-    if tap is discard:
-        return layer_norm(x, ln.weight, ln.bias, eps=eps)
+    if not wants(tap, f"{name}_scale", layer):
+        return tap(name, layer, layer_norm(x, ln.weight, ln.bias, eps=eps))
     scale = tap(f"{name}_scale", layer, layer_norm_scale(x, eps=eps))
     return tap(name, layer, layer_norm_given_scale(x, scale, ln.weight, ln.bias))

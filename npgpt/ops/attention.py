@@ -12,7 +12,7 @@ from npgpt.arrays import Array, Mask, quiet
 from npgpt.ops.attention_tiles import Tile, tiles_of
 from npgpt.ops.few_rows import in_blocks
 from npgpt.ops.softmax import softmax
-from npgpt.trace import Tap, discard
+from npgpt.trace import Tap, discard, wants
 
 
 def causal_mask(query: int, key: int) -> Mask:
@@ -72,7 +72,7 @@ def attention(
     The keys and values of `shared` stand before those of `key` and `value`: all of them are what
     `mask` and the tap mean by key.
 
-    The tap sees `scores` and `pattern`.
+    A tap that wants one of them sees `scores` and `pattern`, which are then computed as a whole.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", equation 1.
 
@@ -89,7 +89,7 @@ def attention(
     tiles = tiles_of(mask, (batch, head, length, run.keys), before=run.before)
     # Heads beside one another, as what comes after attention reads them.
     out = np.empty((batch, length, head, width), query.dtype).swapaxes(1, 2)
-    if tap is discard:
+    if not (wants(tap, "scores", layer) or wants(tap, "pattern", layer)):
 
         def compute(tile: Tile) -> None:
             scores = _scores(run, tile)
@@ -100,16 +100,23 @@ def attention(
     full = (batch, head, length, run.keys)
     scores: Array = np.full(full, -np.inf, query.dtype)
     pattern: Array = np.zeros(full, query.dtype)
-    for tile in tiles:
+
+    def score(tile: Tile) -> None:
         scores[tile.place] = _scores(run, tile)
-    scores = tap("scores", layer, scores)
-    for tile in tiles:
+
+    def look(tile: Tile) -> None:
         tile = _reaching(tile, scores, -np.inf)
         pattern[tile.place] = softmax(scores[tile.place])
-    pattern = tap("pattern", layer, pattern)
-    for tile in tiles:
+
+    def mix(tile: Tile) -> None:
         tile = _reaching(tile, pattern, 0)
         _mix(run, tile, np.ascontiguousarray(pattern[tile.place]), out)
+
+    threads.run(score, tiles)
+    scores = tap("scores", layer, scores)
+    threads.run(look, tiles)
+    pattern = tap("pattern", layer, pattern)
+    threads.run(mix, tiles)
     return out
 
 

@@ -3,7 +3,17 @@ import pytest
 from small_gpt import small_gpt
 
 from npgpt.errors import SettingError
-from npgpt.trace import INSIDE_BLOCKS, NAMES, Recorder, check_patterns
+from npgpt.model.forward import forward
+from npgpt.trace import (
+    INSIDE_BLOCKS,
+    NAMES,
+    Recorder,
+    check_patterns,
+    compose,
+    in_order,
+    keys,
+    label,
+)
 
 TOKENS = [1, 2, 3]
 
@@ -42,6 +52,7 @@ def test_what_nobody_asks_for_is_not_copied():
         ("logits.0", "no activation inside the blocks is named 'logits.0'"),
         ("ln_1.x", "'ln_1.x' ends in 'x'; write the number of a layer"),
         ("ln_1.-1", "'ln_1.-1' ends in '-1'"),
+        ("ln_1." + "9" * 5000, "write the number of a layer after the dot"),
         ("ln_1.2", "layer of 'ln_1' is 2; the model has 2: give one of 0 to 1"),
     ],
 )
@@ -82,3 +93,54 @@ def test_each_name_has_one_name_of_transformer_lens_but_logits():
     names = [NAMES[name].lens for name in NAMES if name != "logits"]
     assert all(names)
     assert len(set(names)) == len(names)
+
+
+def test_only_for_who_wants_them_are_scores_and_scales_made():
+    gpt = small_gpt()
+    made = {"scores", "pattern", "ln_1_scale", "ln_2_scale", "ln_f_scale"}
+
+    class Wanting:
+        def __init__(self, *names):
+            self.names, self.seen = names, set()
+
+        def wants(self, name, layer):
+            return name in self.names
+
+        def __call__(self, name, layer, array):
+            self.seen.add(name)
+            return array
+
+    for names, extra in [
+        (("resid_pre",), set()),
+        (("ln_1_scale",), {"ln_1_scale"}),
+        (("pattern",), {"scores", "pattern"}),
+        (("logits", "scores"), {"scores", "pattern"}),
+    ]:
+        tap = Wanting(*names)
+        forward(np.array([TOKENS]), gpt.parameters, gpt.config, tap=tap)
+        assert tap.seen == (NAMES.keys() - made) | extra
+        both = compose(Wanting(*names), Wanting("ln_2_scale"))
+        assert [name for name in NAMES if both.wants(name, 0)] == [
+            name for name in NAMES if name in (*names, "ln_2_scale")
+        ]
+
+
+@pytest.mark.parametrize("key", keys(2), ids=lambda key: label(*key))
+def test_recorded_alone_it_is_what_it_is_among_all(key):
+    gpt = small_gpt()
+    alone, among = gpt.trace(TOKENS, label(*key)), gpt.trace(TOKENS)
+    assert list(alone.arrays) == [key]
+    assert np.array_equal(alone.arrays[key], among.arrays[key])
+
+
+def test_the_order_is_that_of_the_pass():
+    gpt = small_gpt()
+    seen = []
+    forward(
+        np.array([TOKENS]),
+        gpt.parameters,
+        gpt.config,
+        tap=lambda name, layer, array: seen.append((name, layer)) or array,
+    )
+    assert seen == keys(2)
+    assert in_order(reversed(seen)) == seen

@@ -4,7 +4,7 @@ import numpy as np
 
 from npgpt.config import Config
 from npgpt.gpt import GPT
-from npgpt.model.parameters import Parameters, from_arrays, shapes
+from npgpt.model.parameters import Parameters, from_arrays, shapes, to_arrays
 from npgpt.tokenizer.training import train
 
 TOKENIZER = train(["Shall I compare thee to a summer's day? " * 2], vocab_size=300)
@@ -30,3 +30,10 @@ def small_gpt(**defaults: object) -> GPT:
     """The model in memory, with these settings of its own."""
     own = {"eos_token_id": CONFIG.eos_token_id, **defaults}
     return GPT(CONFIG, parameters(CONFIG), TOKENIZER, own)
+
+
+def small_gpt_in(dtype: str) -> GPT:
+    """The same model, of weights rounded to float32, computing in a dtype."""
+    arrays = to_arrays(parameters(CONFIG)).items()
+    rounded = {name: array.astype(np.float32).astype(dtype) for name, array in arrays}
+    return GPT(CONFIG, from_arrays(rounded, CONFIG), TOKENIZER)

@@ -164,7 +164,7 @@ def recorded(name="head_out", array=HEAD):
         (lambda: head(CONFIG, 0, 3), "head of 'head_out' is 3; give one of 0 to 2"),
         (lambda: neuron(CONFIG, 0, -1), "neuron of 'mlp_post' is -1; give one of 0 to 4"),
         (lambda: mlp(CONFIG, 0, position=6), "position of 'mlp_out' is 6; give one of 0 to 5"),
-        (lambda: place(CONFIG, "ln_1", 0, head=0), "'ln_1' has no axis 'head'; its axes are batch"),
+        (lambda: place(CONFIG, "ln_1", 0, head=0), "'ln_1' has no head to choose; its axes are"),
         (
             lambda: replace(head(CONFIG, 0, 0), np.zeros(3, np.float32))("head_out", 0, HEAD),
             r"replace 'head_out' has shape \(3,\) and dtype float32; it is \(1, 3, 2\)",

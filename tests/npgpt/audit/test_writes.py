@@ -5,10 +5,13 @@ from hypothesis import strategies as st
 from tiny_models import whole_models
 from traced_models import one_traced_model, traced_models
 
+from npgpt.audit import writes
 from npgpt.audit.attribution import neurons
 from npgpt.audit.frozen_norm import before_norm, unembedding
 from npgpt.audit.writes import head_results, neuron_writes, top_tokens
+from npgpt.config import Config
 from npgpt.errors import SettingError
+from npgpt.model.parameters import from_arrays, shapes
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
 
@@ -70,6 +73,22 @@ def test_a_neurons_part_of_a_logit_is_what_it_writes_there(data, traced):
     size = np.abs(active) * (np.abs(toward) @ np.abs(written))
     allowed = gamma(2 * config.n_embd + 4, np.float64) * size + np.finfo(np.float64).tiny
     assert excess(each, active * (toward @ written), allowed) <= 1
+
+
+def test_a_head_read_in_blocks_of_rows_gives_the_same(monkeypatch):
+    config = Config(vocab_size=11, n_positions=2, n_embd=4, n_head=1, n_layer=0)
+    rng = np.random.default_rng(0)
+    whole = {name: rng.integers(-9, 9, shape) for name, shape in shapes(config).items()}
+    parameters = from_arrays({name: array.astype(float) for name, array in whole.items()}, config)
+    written = rng.integers(-9, 9, (3, 4)).astype(float)
+    # Whole numbers and quarters: nothing is rounded.
+    expected = (written - written.mean(axis=1, keepdims=True)) * whole["ln_f.weight"]
+    expected = expected @ whole["wte.weight"].T
+    for rows in (1, 4, 11, 4096):
+        monkeypatch.setattr(writes, "_ROWS", rows)
+        ids, logits = top_tokens(written, parameters, k=11)
+        assert np.array_equal(logits, np.take_along_axis(expected, ids, axis=1))
+        assert np.array_equal(ids, np.argsort(-expected, axis=1, kind="stable"))
 
 
 def test_equal_logits_come_in_order_of_id():
