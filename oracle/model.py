@@ -17,7 +17,7 @@ from torch import Tensor
 from oracle.ops.activation import ACTIVATIONS
 from oracle.ops.attention import Tap, attention, causal_mask, keep
 from oracle.ops.embedding import embedding
-from oracle.ops.layer_norm import layer_norm
+from oracle.ops.layer_norm import deviation, divided, layer_norm
 from oracle.ops.linear import linear
 
 Weights = Mapping[str, Tensor]
@@ -136,7 +136,7 @@ def forward(
         x, k, v = _block(weights, c, i, x, may_look, old, tap)
         keys.append(k)
         values.append(v)
-    x = tap("ln_f", None, _norm(weights, c, "ln_f", x))
+    x = tap("ln_f", None, _norm(weights, c, "ln_f", x, tap))
     head = weights["wte.weight" if c["tie_word_embeddings"] else "lm_head.weight"]
     found = tap("logits", None, linear(x, head.mT))
     return Output(found, x, Past(tuple(keys), tuple(values), mask))
@@ -153,7 +153,8 @@ def _block(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One transformer block: the residual stream after it, and all keys and values so far."""
     x = tap("resid_pre", i, x)
-    heads = _map(weights, f"h.{i}.attn.c_attn", tap("ln_1", i, _norm(weights, c, f"h.{i}.ln_1", x)))
+    normed = tap("ln_1", i, _norm(weights, c, f"h.{i}.ln_1", x, tap, i))
+    heads = _map(weights, f"h.{i}.attn.c_attn", normed)
     # (batch, query, 3 embd) -> three of (batch, head, query, head_dim)
     heads = heads.unflatten(-1, (3, c["n_head"], -1)).permute(2, 0, 3, 1, 4)
     q, k, v = (tap(n, i, h) for n, h in zip(("query", "key", "value"), heads, strict=True))
@@ -171,7 +172,8 @@ def _block(
     )
     out = _map(weights, f"h.{i}.attn.c_proj", out.transpose(1, 2).flatten(2))
     x = tap("resid_mid", i, x + tap("attn_out", i, out))
-    out = _map(weights, f"h.{i}.mlp.c_fc", tap("ln_2", i, _norm(weights, c, f"h.{i}.ln_2", x)))
+    normed = tap("ln_2", i, _norm(weights, c, f"h.{i}.ln_2", x, tap, i))
+    out = _map(weights, f"h.{i}.mlp.c_fc", normed)
     out = ACTIVATIONS[c["activation_function"]](tap("mlp_pre", i, out))
     out = _map(weights, f"h.{i}.mlp.c_proj", tap("mlp_post", i, out))
     return tap("resid_post", i, x + tap("mlp_out", i, out)), k, v
@@ -186,9 +188,17 @@ def _map(weights: Weights, name: str, x: Tensor) -> Tensor:
     return linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
-def _norm(weights: Weights, c: Config, name: str, x: Tensor) -> Tensor:
-    eps = c["layer_norm_epsilon"]
-    return layer_norm(x, weights[f"{name}.weight"], weights[f"{name}.bias"], eps=eps)
+def _norm(
+    weights: Weights, c: Config, name: str, x: Tensor, tap: Tap = keep, i: int | None = None
+) -> Tensor:
+    """That layer norm of x; what it divides by passes through the tap, of layer i, first."""
+    eps, affine = c["layer_norm_epsilon"], (weights[f"{name}.weight"], weights[f"{name}.bias"])
+    if tap is not keep:
+        scale = deviation(x, eps=eps)
+        given = tap(name.rpartition(".")[2] + "_scale", i, scale)
+        if given is not scale:
+            return divided(x, given, *affine)
+    return layer_norm(x, *affine, eps=eps)
 
 
 def _check_weights(weights: Weights, c: Config) -> None:

@@ -12,10 +12,14 @@ activation moves. It is the largest of
   come to (Higham and Mary 2019); and u |x| / 2 on gelu(x) = x/2 (1 + f), where 1 + f rounds;
 - u times the largest value, since disturbances may cancel by chance.
 
+A layer norm's scale is not disturbed, since what its error does is added to the norm; its own floor
+has that error, √n u, with what moves it.
+
 One number for each activation: the largest over its elements. A candidate is held to `FACTOR`
 times the floor, because a few random runs rarely meet the worst combination of signs.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +30,7 @@ import torch
 
 from oracle import model
 from oracle.bounds.rounding import Array, format_of
+from oracle.ops.attention import Tap, keep
 
 RUNS = 3
 FACTOR = 8
@@ -65,12 +70,13 @@ def measure(
     *,
     dtype: str,
     patches: Mapping[Key, Array] = NO_PATCHES,
+    tap: Tap = keep,
     device: torch.device | str = "cpu",
 ) -> Measured:
     """The float64 reference of one row of token ids (query,), unpadded, and its noise floors.
 
-    `patches` are put in the place of the activations they are named after. The reference runs on
-    `device`.
+    `patches` are put in the place of the activations they are named after; then each activation
+    goes through `tap`, as in the model. The reference runs on `device`.
 
     dtype: a name in `rounding.FORMATS`, what the candidate claims to compute in. The weights must
     be exact in it. A floor is infinite where the run in that dtype overflows.
@@ -83,7 +89,7 @@ def measure(
     >>> measured.logits.shape, measured.floors["logits", None] < 1e-5
     ((2, 3), True)
     """
-    options: dict[str, Any] = {"patches": patches, "device": device}
+    options: dict[str, Any] = {"patches": patches, "tap": tap, "device": device}
     values = activations(weights, config, row, **options)
     others = []
     if dtype != "float64":
@@ -135,13 +141,17 @@ class _Shake:
     def __call__(self, array: Array) -> Array:
         return array * (1 + self.unit * self._signs(array.shape))
 
-    def common_to_row(self, normed: Array, x: Array, gain: Array, eps: float) -> Array:
-        """What errors in the mean and deviation of each row of x do to its layer norm, `normed`."""
-        rows, width = (*x.shape[:-1], 1), x.shape[-1]
-        unit = self.unit * np.sqrt(width)
+    def common_to_row(self, normed: Array, x: Array, gain: Array, scale: Array) -> Array:
+        """What errors in the mean and scale of each row of x do to its layer norm, `normed`."""
+        rows = (*x.shape[:-1], 1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            lever = np.abs(x).mean(-1, keepdims=True) / np.sqrt(x.var(-1, keepdims=True) + eps)
-        return unit * (self._signs(rows) * normed + self._signs(rows) * lever * gain)
+            lever = np.abs(x).mean(-1, keepdims=True) / scale
+        signs = self._signs(rows) * normed + self._signs(rows) * lever * gain
+        return self.of_sums(x.shape[-1]) * signs
+
+    def of_sums(self, width: int) -> float:
+        """The relative error of a sum of so many terms."""
+        return self.unit * math.sqrt(width)
 
     def _signs(self, shape: tuple[int, ...]) -> Array:
         return self.rng.choice((-1.0, 1.0), shape)
@@ -155,28 +165,32 @@ def activations(
     dtype: str = "float64",
     shake: _Shake | None = None,
     patches: Mapping[Key, Array] = NO_PATCHES,
+    tap: Tap = keep,
     device: torch.device | str = "cpu",
 ) -> Activations:
     """Every activation that the oracle's tap sees for one row (query,), as float64 arrays.
 
     Computed in `dtype` on `device`; `shake` disturbs each activation as it passes.
-    `patches` as in `measure`.
+    `patches` and `tap` as in `measure`.
     """
     seen: Activations = {}
     full = {**model.DEFAULTS, **config}
-    residual = pre = np.zeros(())  # what the next layer norm, and the activation function, read
+    residual = scale = pre = np.zeros(())  # what layer norm and the activation function read
 
-    def tap(name: str, layer: int | None, tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal residual, pre
+    def see(name: str, layer: int | None, tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal residual, scale, pre
         if (name, layer) in patches:
             tensor = _tensor(patches[name, layer]).to(tensor)
+        tensor = tap(name, layer, tensor)
+        if shake is not None and name.endswith("_scale"):
+            scale = tensor.double().cpu().numpy()
+            seen[name, layer] = scale * (1 + shake.of_sums(residual.shape[-1]))
+            return tensor
         if shake is not None:
             array = shake(tensor.cpu().numpy())
             if name.startswith("ln_"):
                 gain = weights[f"{name}.weight" if layer is None else f"h.{layer}.{name}.weight"]
-                array = array + shake.common_to_row(
-                    array, residual, gain, full["layer_norm_epsilon"]
-                )
+                array = array + shake.common_to_row(array, residual, gain, scale)
             if name == "mlp_post" and full["activation_function"].startswith("gelu"):
                 array = array + (shake(pre) - pre) / 2
             if name == "mlp_pre":
@@ -192,7 +206,7 @@ def activations(
     place = {"device": device, "dtype": getattr(torch, dtype)}
     tensors = {name: _tensor(array).to(**place) for name, array in weights.items()}
     with torch.no_grad():
-        model.forward(tensors, config, _tensor(row)[None].to(device), tap=tap)
+        model.forward(tensors, config, _tensor(row)[None].to(device), tap=see)
     return seen
 
 

@@ -93,14 +93,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "ln-f-missing",
         "no final layer norm",
         "",
-        _norm=lambda weights, c, name, x: x if name == "ln_f" else _true_norm(weights, c, name, x),
+        _norm=lambda weights, c, name, x, *tap: (
+            x if name == "ln_f" else _true_norm(weights, c, name, x, *tap)
+        ),
     ),
     model_bug(
         "ln-1-and-2-swapped",
         "a block's two layer norms are swapped",
         "",
-        _norm=lambda weights, c, name, x: _true_norm(
-            weights, c, name[:-1] + {"1": "2", "2": "1"}.get(name[-1], "f"), x
+        _norm=lambda weights, c, name, x, *tap: _true_norm(
+            weights, c, name[:-1] + {"1": "2", "2": "1"}.get(name[-1], "f"), x, *tap
         ),
     ),
     model_bug(

@@ -16,8 +16,9 @@ from oracle.strategies.weights import build_weights, weight_shapes, weights
 
 MODELS = settings(max_examples=50)
 BLOCK = [
-    *("resid_pre", "ln_1", "query", "key", "value", "scores", "pattern", "head_out", "attn_out"),
-    *("resid_mid", "ln_2", "mlp_pre", "mlp_post", "mlp_out", "resid_post"),
+    *("resid_pre", "ln_1_scale", "ln_1", "query", "key", "value", "scores", "pattern", "head_out"),
+    *("attn_out", "resid_mid", "ln_2_scale", "ln_2", "mlp_pre", "mlp_post", "mlp_out"),
+    "resid_post",
 ]
 TINY = {"vocab_size": 5, "n_positions": 4, "n_embd": 6, "n_layer": 2, "n_head": 2}
 
@@ -125,12 +126,14 @@ def test_taps_come_in_order_with_their_shapes():
     seen = watch(tiny_weights(), TINY, torch.tensor([[1, 2, 3], [0, 0, 4]]))
     names = [("token_embedding", None), ("position_embedding", None)]
     names += [(name, layer) for layer in range(2) for name in BLOCK]
-    assert list(seen) == [*names, ("ln_f", None), ("logits", None)]
+    names += [(name, None) for name in ("ln_f_scale", "ln_f", "logits")]
+    assert list(seen) == names
     shapes = {name: tuple(tensor.shape) for (name, _), tensor in seen.items()}
     heads = {"query", "key", "value", "head_out"}
     assert {shapes.pop(name) for name in heads} == {(2, 2, 3, 3)}
     assert {shapes.pop(name) for name in ("scores", "pattern")} == {(2, 2, 3, 3)}
     assert {shapes.pop(name) for name in ("mlp_pre", "mlp_post")} == {(2, 3, 24)}
+    assert {shapes.pop(f"{name}_scale") for name in ("ln_1", "ln_2", "ln_f")} == {(2, 3, 1)}
     assert shapes.pop("logits") == (2, 3, 5)
     assert set(shapes.values()) == {(2, 3, 6)}
 
@@ -145,7 +148,36 @@ def test_the_residual_stream_is_the_sum_of_what_is_added():
         assert torch.equal(seen["resid_post", i], seen["resid_mid", i] + seen["mlp_out", i])
 
 
-@pytest.mark.parametrize("name", [*BLOCK, "token_embedding", "position_embedding", "ln_f"])
+def test_a_scale_is_what_its_norm_divides_by_whoever_gave_it():
+    """Twice the scale, half of the norm but its bias: exact, since only a power of two differs."""
+    named, tokens = tiny_weights(), torch.tensor([[1, 2, 3]])
+
+    def through(change):
+        def tap(name, layer, tensor):
+            seen[name, layer] = change(tensor) if name.endswith("_scale") else tensor
+            return named["wte.weight"][tokens] if name == "resid_mid" else seen[name, layer]
+
+        seen = {}
+        model.forward(named, TINY, tokens, tap=tap)
+        return seen
+
+    zeros = {name: torch.zeros_like(w) for name, w in named.items() if name.endswith("ln_2.bias")}
+    named |= zeros
+    once, twice = through(lambda scale: 1 * scale), through(lambda scale: 2 * scale)
+    for layer in range(2):
+        read = named["wte.weight"][tokens]
+        below = read - read.mean(-1, keepdim=True)
+        scale = ((below**2).mean(-1, keepdim=True) + 1e-5).sqrt()
+        # Two sums of six terms, in whatever order, and a few roundings.
+        slack = 32 * torch.finfo(torch.float64).eps
+        assert ((once["ln_2_scale", layer] - scale).abs() <= slack * scale).all()
+        assert torch.equal(twice["ln_2", layer], once["ln_2", layer] / 2)
+        assert once["ln_2", layer].any()
+
+
+@pytest.mark.parametrize(
+    "name", [*BLOCK, "token_embedding", "position_embedding", "ln_f_scale", "ln_f"]
+)
 def test_a_tap_may_replace_what_follows(name):
     def zero(seen, layer, tensor):
         return torch.zeros_like(tensor) if seen == name else tensor
