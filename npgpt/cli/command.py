@@ -9,7 +9,8 @@ class Command(NamedTuple):
     """One command of `npgpt`.
 
     usage: its arguments in short. summary: one line for the list of commands. examples: command
-    lines, each with what it does. `add_arguments` declares the arguments that `run` then reads.
+    lines, each with what it does. `add_arguments` declares the arguments that `run` then reads;
+    what `run` returns is the exit code, None for 0.
     """
 
     name: str
@@ -17,4 +18,4 @@ class Command(NamedTuple):
     summary: str
     examples: str
     add_arguments: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], None]
+    run: Callable[[Namespace], int | None]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.cli.output import piece, print_table
+from npgpt.cli.looking import label
+from npgpt.cli.output import print_table
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.ledger import Decision
 from npgpt.gpt import GPT
@@ -44,17 +45,17 @@ def _rows(gpt: GPT, decision: Decision) -> Iterator[tuple[str, ...]]:
         candidates, removed = decision.candidates(name), decision.removed(name)
         likely = _probabilities(name, scores)
         top = candidates[:SHOWN].tolist()
-        words = [f"{_name(gpt, token)} {likely[token]:.3f}" for token in top]
+        words = [f"{label(gpt, token)} {likely[token]:.3f}" for token in top]
         yield name, str(len(candidates)), str(len(removed)), "  ".join(words)
 
 
 def _outcome(gpt: GPT, decision: Decision) -> str:
     if decision.token is None:
         return "nothing is possible, so the row ends"
-    parts = [f"{_name(gpt, decision.token)} (id {decision.token})"]
+    parts = [f"{label(gpt, decision.token)} (id {decision.token})"]
     if decision.proposed is not None:
         word = "as" if decision.proposed == decision.token else "not"
-        parts.append(f"{word} guessed ({_name(gpt, decision.proposed)})")
+        parts.append(f"{word} guessed ({label(gpt, decision.proposed)})")
     if decision.uniform is not None:
         parts.append(f"drawn with {decision.uniform:.6f}")
     if decision.total is not None:
@@ -72,7 +73,7 @@ def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
         candidates, removed = decision.candidates(name), decision.removed(name)
         likely = _probabilities(name, scores)
         top = [
-            {"token": token, "piece": _name(gpt, token), "score": float(scores[token]),
+            {"token": token, "piece": label(gpt, token), "score": float(scores[token]),
              "probability": None if name == "contrastive" else float(likely[token])}
             for token in candidates[:LISTED].tolist()
         ]  # fmt: skip
@@ -82,7 +83,7 @@ def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
     plain = ("row", "step", "parent", "beam", "token", "uniform", "proposed", "total", "stopped")
     fields = {name: getattr(decision, name) for name in plain}
     return fields | {
-        "piece": None if decision.token is None else _name(gpt, decision.token),
+        "piece": None if decision.token is None else label(gpt, decision.token),
         "stages": stages,
     }
 
@@ -90,7 +91,3 @@ def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
 def _probabilities(stage: str, scores: Array) -> Array:
     """What scores stand for: shares of the whole. Contrastive scores are no logarithms."""
     return scores if stage == "contrastive" else softmax(scores.astype(np.float64))
-
-
-def _name(gpt: GPT, token: int) -> str:
-    return str(token) if gpt.tokenizer is None else piece(gpt.tokenizer, token)

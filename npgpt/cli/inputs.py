@@ -117,6 +117,14 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """Any number, also inf and nan."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{quoted(text)} is not a number") from None
+
+
 def size(text: str) -> int:
     """Bytes, of a text such as "2GB", "1.5 GiB", "800MB" or "2000000000".
 

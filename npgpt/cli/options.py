@@ -2,10 +2,10 @@
 
 import dataclasses
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from npgpt.cli.inputs import natural, token_ids
+from npgpt.cli.inputs import natural, number, token_ids
 from npgpt.decoding.settings import Settings
 from npgpt.quoting import quoted
 
@@ -20,13 +20,6 @@ def _or_nothing(read: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
     return lambda text: [] if text == _NONE else read(text)
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{quoted(text)} is not a number") from None
-
-
 def _alternatives(text: str) -> list[list[list[int]]]:
     return [[token_ids(part) for part in text.split("|")]]
 
@@ -35,7 +28,7 @@ def _biases(text: str) -> list[tuple[list[int], float]]:
     ids, equals, bias = text.partition("=")
     if not equals or not ids.strip():
         raise ArgumentTypeError(f'{quoted(text)} is no IDS=X; write it as in "5 6=-1.5"')
-    return [(token_ids(ids), _number(bias))]
+    return [(token_ids(ids), number(bias))]
 
 
 def _token_biases(text: str) -> list[tuple[int, float]]:
@@ -46,7 +39,7 @@ def _decay(text: str) -> tuple[int, float]:
     start, space, factor = text.strip().partition(" ")
     if not space:
         raise ArgumentTypeError(f'{quoted(text)} is no N X; write it as in "10 1.5"')
-    return natural(start), _number(factor)
+    return natural(start), number(factor)
 
 
 def _early(text: str) -> bool | str:
@@ -56,7 +49,7 @@ def _early(text: str) -> bool | str:
 # How argparse reads each kind of setting.
 _FLAG: dict[str, Any] = {"action": "store_true"}
 _WHOLE: dict[str, Any] = {"type": _or_none(natural), "metavar": "N"}
-_REAL: dict[str, Any] = {"type": _or_none(_number), "metavar": "X"}
+_REAL: dict[str, Any] = {"type": _or_none(number), "metavar": "X"}
 _IDS: dict[str, Any] = {"type": _or_nothing(token_ids), "metavar": "IDS", "action": "extend"}
 _TEXTS: dict[str, Any] = {
     "type": _or_nothing(lambda text: [text]),
@@ -114,7 +107,7 @@ _GROUPS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
     "what may follow": {
         "guidance_scale": (
             _REAL,
-            "above 1: lead away from what follows --negative-prompt, or else the last token alone",
+            "above 1: lead away from what follows a negative prompt, or else the last token alone",
         ),
         "sequence_bias": (
             _repeated(_biases, "IDS=X"),
@@ -170,8 +163,11 @@ _GROUPS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
 }
 
 
-def add_settings(parser: ArgumentParser) -> None:
-    """Declare an option for each setting of `Settings` that a command line can give."""
+def add_settings(parser: ArgumentParser, *, without: Collection[str] = ()) -> None:
+    """Declare an option for each setting of `Settings` that a command line can give.
+
+    without: settings that mean nothing to a command.
+    """
     parser.epilog = (
         "Settings not given are the model's own (its generation_config.json); the value "
         f"{_NONE} switches one off.\n\n{parser.epilog or ''}"
@@ -179,6 +175,8 @@ def add_settings(parser: ArgumentParser) -> None:
     for title, settings in _GROUPS.items():
         group = parser.add_argument_group(title)
         for name, (reading, meaning) in settings.items():
+            if name in without:
+                continue
             option = name.replace("_", "-")
             group.add_argument(f"--{option}", dest=name, default=SUPPRESS, help=meaning, **reading)
             if reading is _FLAG:

@@ -11,7 +11,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from npgpt.cli import bench, convert, fetch, generate, inspect, score, tokenize
+from npgpt.cli import (
+    attribute,
+    audit,
+    bench,
+    convert,
+    diff,
+    fetch,
+    generate,
+    inspect,
+    lens,
+    patch,
+    score,
+    tokenize,
+)
 from npgpt.cli.command import Command
 from npgpt.cli.output import say, versions
 from npgpt.errors import NpgptError, SettingError
@@ -20,6 +33,11 @@ _COMMANDS = (
     generate.COMMAND,
     score.COMMAND,
     tokenize.COMMAND,
+    audit.COMMAND,
+    lens.COMMAND,
+    attribute.COMMAND,
+    patch.COMMAND,
+    diff.COMMAND,
     inspect.COMMAND,
     convert.COMMAND,
     fetch.COMMAND,
@@ -38,15 +56,15 @@ _CLOSED_PIPE = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `npgpt ARGV` (default: the process's own) and give its exit code.
 
-    0 where all went well; 2 after one line on standard error that says what is wrong; 130 after
-    Ctrl-C, and 141 where the reader of standard output has gone, both without a word. `--help`
-    raises SystemExit(0), as argparse does.
+    0 where all went well; 1 where a command that compares found a difference; 2 after one line on
+    standard error that says what is wrong; 130 after Ctrl-C, and 141 where the reader of standard
+    output has gone, both without a word. `--help` raises SystemExit(0), as argparse does.
     """
     code = 0
     try:
         _write_text_exactly()
         try:
-            _run(argv)
+            code = _run(argv)
         except NpgptError as error:
             say(str(error))
             code = _FAILED
@@ -70,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
         raise SettingError(f"{message}; see {self.prog} --help")
 
 
-def _run(argv: Sequence[str] | None) -> None:
+def _run(argv: Sequence[str] | None) -> int:
     arguments, left_over = _parser().parse_known_args(argv)
     if arguments.version:
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
@@ -80,7 +98,8 @@ def _run(argv: Sequence[str] | None) -> None:
     else:
         if left_over:
             arguments.parser.error(_explain(left_over, arguments.parser))
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from small_gpt import CONFIG, OWN_SETTINGS, TOKENIZER, parameters
 
+import npgpt
 from npgpt.checkpoints.save import save
 from npgpt.config import Config
+from npgpt.gpt import GPT
 from npgpt.model.parameters import Affine
 from npgpt.tokenizer.encoding import Tokenizer
 
@@ -22,6 +24,23 @@ def _saved(folder: Path, config: Config = CONFIG, tokenizer: Tokenizer | None = 
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with tokenizer and settings of its own: it samples."""
     return _saved(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def gpts(model: Path) -> dict[str, GPT]:
+    """It, loaded in each dtype."""
+    return {dtype: npgpt.load(model, dtype=dtype) for dtype in ("float32", "float64")}
+
+
+@pytest.fixture(scope="session")
+def two_tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows two tokens; it has ReLUs, so some of its neurons are off."""
+    config = dataclasses.replace(
+        CONFIG, vocab_size=2, activation_function="relu", bos_token_id=None, eos_token_id=None
+    )
+    folder = tmp_path_factory.mktemp("two")
+    save(folder, config, parameters(config))
+    return folder
 
 
 @pytest.fixture(scope="session")

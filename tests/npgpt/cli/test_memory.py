@@ -29,7 +29,10 @@ def test_no_sizes(text: str) -> None:
 
 
 @LINUX
-@pytest.mark.parametrize("command", [["generate", "--max-new-tokens", "3"], ["score"]])
+@pytest.mark.parametrize(
+    "command",
+    [["generate", "--max-new-tokens", "3"], ["score"], ["lens"], ["patch", "--ablate", "zero"]],
+)
 def test_a_model_in_little_memory_says_the_same(model: Path, command: list[str]) -> None:
     # What is printed has four digits; the last bits depend on how the weights lie in memory.
     argv = [*command, "--model", model, "To be"]
@@ -37,7 +40,7 @@ def test_a_model_in_little_memory_says_the_same(model: Path, command: list[str])
 
 
 @LINUX
-@pytest.mark.parametrize("command", ["generate", "score"])
+@pytest.mark.parametrize("command", ["generate", "score", "lens", "attribute"])
 def test_too_little_is_said_with_what_works(model: Path, command: str) -> None:
     ran = run(command, "--model", model, "--memory", "1MB", "To be")
     assert ran.code == 2

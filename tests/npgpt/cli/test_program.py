@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 from command_line import interruptible, output, process, run
 
-COMMANDS = ("generate", "score", "tokenize", "inspect", "convert", "bench")
+COMMANDS = (
+    "generate",
+    "score",
+    "tokenize",
+    "audit",
+    "lens",
+    "attribute",
+    "patch",
+    "diff",
+    "inspect",
+    "convert",
+    "bench",
+)
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSIX has them")
 LISTED = """
 import sys

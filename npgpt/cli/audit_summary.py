@@ -1,0 +1,131 @@
+"""What `npgpt audit` prints."""
+
+import math
+from typing import Any
+
+from npgpt.audit.report.facts import parts
+from npgpt.cli.output import print_table
+
+_PARTS = 5  # of a logit
+_MOST_TENSORS = 8  # with outliers that are named
+_INSTEAD = 3  # likelier tokens of each prediction
+_KINDS = {
+    "to_previous": "to the previous token",
+    "induction": "after an earlier same token (induction)",
+    "to_first": "to the first token",
+    "lowest_entropy": "lowest entropy, in nats",
+    "highest_entropy": "highest entropy, in nats",
+}
+
+
+def print_summary(facts: dict[str, Any]) -> None:
+    """Print the readings of a pass, a part at a time."""
+    model, sizes = facts["model"], facts["model"]["config"]
+    print(
+        f"{model['name']}: {_many(model['parameters'], 'parameter')}, "
+        f"{_many(sizes['n_layer'], 'layer')} of {_many(sizes['n_head'], 'head')}, "
+        f"{model['dtype']}\n"
+    )
+    _print_tokens(facts)
+    print()
+    print_verdict(facts["verified"])
+    print("\nheads that stand out, as layer.head, over all positions but the first")
+    print_table([(_KINDS[kind], _heads(of)) for kind, of in facts["striking"].items()], left=1)
+    _print_attribution(facts["attribution"])
+    _print_weights(facts)
+    _print_decisions(facts)
+
+
+def print_verdict(found: dict[str, Any]) -> None:
+    """Print whether a trace is verified, and the worst error of each activation."""
+    print("verified" if found["ok"] else "NOT VERIFIED", end=": ")
+    print("the largest errors, as parts of what rounding may do (above 1 is wrong)")
+    worst: dict[str, dict[str, Any]] = {}
+    for one in found["arrays"]:
+        if one["name"] not in worst or one["ratio"] > worst[one["name"]]["ratio"]:
+            worst[one["name"]] = one
+    rows = [
+        (name, f"{one['ratio']:.3f}", "" if one["layer"] is None else f"layer {one['layer']}")
+        for name, one in worst.items()
+    ]
+    print_table(rows, left=1)
+    if found["same_logits"] is not None:
+        same = "the same bits" if found["same_logits"] else "NOT the same"
+        print(f"logits with and without recording: {same}")
+
+
+def _print_tokens(facts: dict[str, Any]) -> None:
+    rows = [("bits", "rank", "token", "likeliest there")]
+    for token in facts["tokens"]:
+        bits = "-" if token["nats"] is None else f"{_bits(token['nats']):.2f}"
+        rank = "-" if token["rank"] is None else str(token["rank"])
+        rows.append((bits, rank, repr(token["text"]), _likely(token["likeliest"])))
+    width = max(len(row[2]) for row in rows)
+    print_table([(*row[:2], row[2].ljust(width), row[3]) for row in rows], left=0)
+    if facts["mean_nats"] is not None:
+        print(f"on average {_bits(facts['mean_nats']):.2f} bits; rank 0 is the likeliest token")
+    print(f"likeliest next: {_likely(facts['next'])}")
+
+
+def _likely(tokens: list[dict[str, Any]]) -> str:
+    return "  ".join(f"{t['text']!r} {t['probability']:.3f}" for t in tokens[:_INSTEAD]) or "-"
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
+
+
+def _heads(found: list[dict[str, Any]]) -> str:
+    each = [f"{head['layer']}.{head['head']} {head['value']:.3f}" for head in found]
+    return "  ".join(each) or "no position has one"
+
+
+def _print_attribution(found: dict[str, Any]) -> None:
+    if math.isnan(found["logit"][-1]):
+        print("\nthe last logits are NaN: none is the largest")
+        return
+    each = parts(found, -1)
+    print(
+        f"\nlogit of {found['targets'][-1]['text']!r}, the likeliest next: {found['logit'][-1]:.4f}"
+        f"; its {len(each)} parts sum to {found['sum'][-1]:.4f}"
+    )
+    print("largest parts: " + ", ".join(f"{name} {value:+.3f}" for name, value in each[:_PARTS]))
+
+
+def _print_weights(facts: dict[str, Any]) -> None:
+    weights, tensors = facts["weights"], facts["weights"]["tensors"]
+    loud = sorted((t for t in tensors if t["outliers"]), key=lambda t: -len(t["outliers"]))
+    print(f"\noutlier features are in {len(loud)} of {len(tensors)} tensors", end="")
+    print(":" if loud else "")
+    rows = [(str(len(t["outliers"])), f"of {t['shape'][-1]}", t["name"]) for t in loud]
+    print_table(rows[:_MOST_TENSORS], left=0)
+    bad = [f"{t['non_finite']} in {t['name']}" for t in tensors if t["non_finite"]]
+    print(f"weights that are NaN or infinite: {', '.join(bad) or 'none'}")
+    bad = [
+        f"{one['count']} in {one['name']}" + ("" if one["layer"] is None else f".{one['layer']}")
+        for one in facts["non_finite"]
+    ]
+    print(f"activations that are NaN or infinite: {', '.join(bad) or 'none'}")
+    print(f"groups of tokens that share a row of wte: {len(weights['duplicated'])}")
+
+
+def _print_decisions(facts: dict[str, Any]) -> None:
+    found = facts["decisions"]
+    if found is None:
+        print(f"\n{facts['no_decisions']}")
+        return
+    print(f"\ndecisions: {found['decoder']}, seed {found['seed']}")
+    rows = [("new token", "drawn from", "p", "")]
+    for one in found["ledger"]:
+        model, last = one["stages"][0], one["stages"][-1]
+        likely = one["probability"]
+        text = "nothing is possible" if one["text"] is None else repr(one["text"])
+        rows.append(
+            (str(one["step"] + 1), f"{last['left']} of {model['left']}",
+             "" if likely is None else f"{likely:.3f}", text)
+        )  # fmt: skip
+    print_table(rows, left=0)

@@ -1,0 +1,35 @@
+"""An audit of the small model, as `npgpt audit` makes one."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from small_gpt import CONFIG, TOKENIZER, parameters
+
+from npgpt.audit.report.one_pass import Pass
+from npgpt.audit.report.page import page
+from npgpt.cli.audit_facts import facts_of, recorded
+from npgpt.gpt import GPT, Prompt
+
+LONGER = dataclasses.replace(CONFIG, n_positions=80)  # for texts of single bytes
+
+
+def audited(prompt: Prompt, gpt: GPT | None = None) -> tuple[str, dict[str, Any], Pass]:
+    """The page of an audit of it, the facts on the page, and the pass that they are of."""
+    gpt = gpt or GPT(LONGER, parameters(LONGER), TOKENIZER)
+    of = recorded(gpt, prompt)
+    given = {"do_sample": True, "top_k": 9, "max_new_tokens": 2}
+    facts = facts_of(gpt, of, given, name="small", seed=0)
+    return page(facts, of), facts, of
+
+
+def odd_gpts() -> dict[str, GPT]:
+    """Models that leave gaps in a report: a NaN in every logit, no layer."""
+    sound = parameters(LONGER)
+    bias = np.where(np.arange(LONGER.n_embd) == 3, np.nan, sound.ln_f.bias).astype(np.float32)
+    nan = dataclasses.replace(sound, ln_f=dataclasses.replace(sound.ln_f, bias=bias))
+    flat = dataclasses.replace(LONGER, n_layer=0)
+    return {
+        "nan": GPT(LONGER, nan, TOKENIZER),
+        "flat": GPT(flat, parameters(flat), TOKENIZER),
+    }
