@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from audits import LONGER, audited, odd_gpts
-from chromium import NAMES, Page, chromium, found
 from contrast import READABLE, contrast
 from small_gpt import TOKENIZER, parameters
 
 from npgpt.audit.report import page as report_page
 from npgpt.gpt import GPT
+
+pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
+from chromium import NAMES, Page, chromium, found
 
 pytestmark = pytest.mark.skipif(
     found() is None or sys.platform == "win32",
@@ -41,8 +43,8 @@ COLOURS = """(() => {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as page:
+def page() -> Iterator[Page]:
+    with chromium() as page:
         yield page
 
 
