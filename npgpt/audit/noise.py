@@ -22,7 +22,8 @@ from npgpt.trace import Key, Selective, Tap, compose, discard, wants
 _AT_ONCE = 2**20  # numbers that are compared at a time
 # An error that is estimated from one other pass: one rarely meets the worst combination of signs.
 _SAFETY = 8
-_SMALLER = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
+_EPS = float(np.finfo(np.float64).eps)
+_SMALLER = _EPS / float(np.finfo(np.float32).eps)
 _EXACT = ("token_embedding", "position_embedding")  # rows of a table: nothing is computed
 
 
@@ -41,12 +42,14 @@ def floors(
     is handed the same changes: `tap` sees its activations rounded to the first pass's dtype.
 
     Two passes of the same weights and tokens, rounded in whatever way, thus differ by no more than
-    the sum of their floors: |A − B| ≤ |A − R| + |B − R|, where R is the pass in float64.
+    the sum of their floors: |A − B| ≤ |A − R| + |B − R|, where R is the pass without rounding.
 
-    Where the first pass is in float64 itself, no better one is at hand: then the second is in
-    float32, and the floor is their distance, times 2⁻²⁹, by which float64 rounds less, times 8.
-    That one is an estimate. Rows of the embeddings have the floor 0: nothing is computed. A floor
-    is infinite where one of the passes has NaN or infinity and the other has not.
+    Of R only the pass in float64 is at hand, whose own error is estimated, and part of the floor:
+    the distance of the two passes, times 2⁻²⁹, by which float64 rounds less, plus one rounding of
+    the largest number, which counts where float32 happens to be exact; times 8. Where the first
+    pass is in float64 itself, the second is in float32, and that error is all of the floor. Rows of
+    the embeddings have the floor 0: nothing is computed. A floor is infinite where one of the
+    passes has NaN or infinity and the other has not.
     """
     dtype = parameters.dtype
     other = np.dtype(np.float32 if dtype == np.float64 else np.float64)
@@ -61,7 +64,8 @@ def floors(
     def compare(name: str, layer: int | None, array: Array) -> Array:
         moved, _ = largest_difference(array, recorded[name, layer])
         release(recorded[name, layer])
-        found[name, layer] = moved if dtype == np.float32 else _SAFETY * _SMALLER * moved
+        of_float64 = _SAFETY * (_SMALLER * moved + _EPS * _size(array))
+        found[name, layer] = of_float64 + (moved if dtype == np.float32 else 0)
         return array
 
     both = compose(
@@ -98,6 +102,13 @@ def largest_difference(one: Array, other: Array) -> tuple[float, tuple[int, ...]
     threads.run(look, starts)
     where = min(found, key=lambda place: (-found[place], place))
     return found[where], where if found[where] else None
+
+
+def _size(array: Array) -> float:
+    """The largest finite |number|."""
+    finite = np.isfinite(array)
+    most, least = array.max(initial=0, where=finite), array.min(initial=0, where=finite)
+    return float(max(most, -least))
 
 
 def _gap(one: Array, other: Array) -> Array:

@@ -78,14 +78,18 @@ def save(
 
     Each goes to the disk as it passes, so that only a layer's are in memory at a time. A second
     pass measures the noise floors (`audit.noise.floors`). The folder is made if need be; a trace in
-    it is replaced, once all of the new one is there. `tap` changes both passes, as in `gpt.trace`.
+    it is replaced, once all of the new one is there. `tap` changes both passes, as in `gpt.trace`:
+    so it has to do the same in both.
 
-    Raises as `gpt.trace` does, and CheckpointError where the files cannot be written.
+    Raises as `gpt.trace` does, SettingError also for no names at all and for a tap that gives an
+    array of another shape or dtype, and CheckpointError where the files cannot be written.
     """
     asked = Recorder((names,) if isinstance(names, str) else tuple(names))
     check_patterns(asked.patterns, gpt.config.n_layer)
     tokens = gpt.tokens(prompt)
     chosen = [key for key in keys(gpt.config.n_layer) if asked.wants(*key)]
+    if not chosen:
+        raise SettingError(f"names is {names!r}, which asks for nothing; give at least one name")
 
     def run(write: Tap) -> None:
         only = Selective(write, lambda name, layer: asked.wants(name, layer))
@@ -111,13 +115,7 @@ def save_recorded(
         raise SettingError("the trace holds nothing; record something, and save that")
     for (name, layer), array in trace.arrays.items():
         check_place(name, layer, gpt.config.n_layer)
-        expected = shape_of(name, gpt.config, tokens), gpt.parameters.dtype
-        if (array.shape, array.dtype) != expected:
-            raise SettingError(
-                f"{name!r} of layer {layer!r} is {array.dtype} of shape {array.shape}; the model "
-                f"and the prompt make it {expected[1]} of shape {expected[0]}: give the ones that "
-                "it was recorded of"
-            )
+        _check_array(name, layer, array, gpt, tokens)
 
     def run(write: Tap) -> None:
         for (name, layer), array in trace.arrays.items():
@@ -184,6 +182,16 @@ def verify(saved: Saved, gpt: GPT) -> dict[Key, float]:
     }
 
 
+def _check_array(name: str, layer: int | None, array: Array, gpt: GPT, tokens: Tokens) -> None:
+    expected = shape_of(name, gpt.config, tokens), gpt.parameters.dtype
+    if (array.shape, array.dtype) != expected:
+        raise SettingError(
+            f"{name!r} of layer {layer!r} is {array.dtype} of shape {array.shape}; the model and "
+            f"the prompt make it {expected[1]} of shape {expected[0]}: give the ones that it was "
+            "recorded of, and a tap that keeps both"
+        )
+
+
 def _write(
     home: Path,
     gpt: GPT,
@@ -205,6 +213,7 @@ def _write(
                 file.write(begin)
 
                 def write(name: str, layer: int | None, array: Array) -> Array:
+                    _check_array(name, layer, array, gpt, tokens)
                     file.seek(starts[label(name, layer)])
                     file.write(np.require(array, BY_NAME[dtype].bits, "C").data)
                     return array

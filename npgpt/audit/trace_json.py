@@ -59,10 +59,11 @@ def read(path: Path) -> About:
     and ConfigError where its config is no GPT-2's.
     """
     fields = strict_json.parse_object(read_bytes(path, strict_json.LIMIT), str(path))
-    if fields.get("format") != _FORMAT or fields.get("version") != _VERSION:
+    form, version = fields.get("format"), fields.get("version")
+    if form != _FORMAT or type(version) is not int or version != _VERSION:
         raise CheckpointError(
-            f"{path}: format is {kind(fields.get('format'))} and version "
-            f"{kind(fields.get('version'))}; this npgpt reads {_FORMAT!r} of version {_VERSION}"
+            f"{path}: format is {kind(form)} and version {kind(version)}; "
+            f"this npgpt reads {_FORMAT!r} of version {_VERSION}"
         )
     if sorted(fields) != sorted(_FIELDS):
         raise CheckpointError(

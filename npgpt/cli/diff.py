@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -14,8 +16,9 @@ from npgpt.audit.saved import Saved
 from npgpt.cli import inputs
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
-from npgpt.errors import PromptError
+from npgpt.errors import PromptError, SettingError
 from npgpt.gpt import Prompt
+from npgpt.quoting import listed
 from npgpt.trace import label
 
 _EXAMPLES = """\
@@ -25,7 +28,8 @@ _EXAMPLES = """\
       two models on the same text
   npgpt diff trace-1 ~/gpt2
       a trace, and the model on the trace's tokens
-exit code: 0 where no activation differs by more than rounding explains, 1 where one does
+exit code: 0 where no activation differs by more than rounding explains, 1 where one does, 2 where
+they cannot be compared
 """
 _DIFFERENT = 1
 
@@ -43,8 +47,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--names",
         metavar="NAME",
         nargs="+",
-        default=["*"],
-        help='compare these activations of models only, such as "resid_*" logits "*.3"',
+        help='run models for these activations only, such as "resid_*" logits "*.3" (default: '
+        "those that the trace beside the model has, or all)",
     )
     parser.add_argument(
         "--dtype",
@@ -63,10 +67,14 @@ def _run(arguments: Namespace) -> int:
     traces = [saved.load(path) if _is_trace(path) else None for path in paths]
     known = next((trace for trace in traces if trace is not None), None)
     prompt = _prompt(arguments, traces, known)
+    recorded = ["*"] if known is None else sorted({name for name, _ in known.trace.arrays})
     dtype = arguments.dtype or (known.dtype if known else trace_json.DTYPES[0])
     with tempfile.TemporaryDirectory(prefix="npgpt-diff-") as scratch:
         pair = [
-            trace or _traced(Path(scratch) / str(number), path, prompt, dtype, arguments.names)
+            trace
+            or _traced(
+                Path(scratch) / str(number), path, prompt, dtype, arguments.names or recorded
+            )
             for number, (path, trace) in enumerate(zip(paths, traces, strict=True))
         ]
         found = compare(*pair)
@@ -80,7 +88,7 @@ def _run(arguments: Namespace) -> int:
 
 
 def _is_trace(path: Path) -> bool:
-    return (path / trace_json.FILE).exists()
+    return os.path.exists(path / trace_json.FILE)  # False too for a path that is too long
 
 
 def _prompt(arguments: Namespace, traces: list[Saved | None], known: Saved | None) -> Prompt:
@@ -89,6 +97,9 @@ def _prompt(arguments: Namespace, traces: list[Saved | None], known: Saved | Non
         raise PromptError("--prompt and --tokens are given; give one of them")
     if given and known is not None:
         raise PromptError(f"--{given[0]} is given, but a trace has its own tokens; leave it out")
+    ignored = [name for name in ("names", "dtype") if getattr(arguments, name) is not None]
+    if ignored and None not in traces:
+        raise SettingError(f"--{ignored[0]} is given, but no model is run; leave it out")
     if not given and known is None:
         raise PromptError(
             f"neither {arguments.a} nor {arguments.b} is a saved trace; give --prompt TEXT to run "
@@ -141,7 +152,11 @@ def _print(arguments: Namespace, found: Comparison) -> None:
         print(f"{name} is {one} in a and {two} in b")
     for where, only in (("a", found.only_a), ("b", found.only_b)):
         if only:
-            print(f"only in {where}: {', '.join(label(*key) for key in only)}")
+            print(f"only in {where}: {listed([label(*key) for key in only])}")
+    unknown = [e for e in found.differences if e.largest and e.floor == math.inf]
+    if unknown:
+        names = listed([label(each.name, each.layer) for each in unknown])
+        print(f"nothing can be said of {names}: numbers overflow there, and the floor is infinite")
     first = found.first
     if first is None:
         print("no activation differs by more than rounding explains")

@@ -60,6 +60,7 @@ BAD = {
     "a list": (lambda f: (f / "trace.json").write_text("[]"), "expected a JSON object"),
     "empty": (lambda f: (f / "trace.json").write_text("{}"), "format is None and version None"),
     "another format": (fields(format="model"), "format is 'model'"),
+    "a version that is true": (fields(version=True), "version True"),
     "a later version": (fields(version=2), "version 2; this npgpt reads 'npgpt trace' of version"),
     "a missing field": (fields(floors=...), "the fields are 'config', 'dtype', 'format', 'tokens'"),
     "a new field": (fields(x=1), "'x'; expected format, version"),

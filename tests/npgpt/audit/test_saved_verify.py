@@ -87,6 +87,18 @@ def test_a_trace_of_other_weights_is_found(trace, name):
     assert max(saved.verify(saved.load(folder), other).values()) > 1
 
 
+def test_what_is_no_number_is_wrong_and_no_warning(tmp_path):
+    gpt = MODELS["float32"]
+    arrays = {n: a.copy() for n, a in to_arrays(gpt.parameters).items()}
+    arrays["h.0.attn.c_attn.weight"][0, 0] = np.inf
+    arrays["h.1.mlp.c_fc.bias"][0] = np.nan
+    broken = dataclasses.replace(gpt, parameters=from_arrays(arrays, CONFIG))
+    saved.save(tmp_path, broken, PROMPT)
+    found = saved.verify(saved.load(tmp_path), broken)
+    assert next(key for key, ratio in found.items() if ratio > 1) == ("pattern", 0)
+    assert found["mlp_pre", 1] == np.inf
+
+
 def test_a_part_of_a_trace_cannot_be_verified(tmp_path):
     gpt = small_gpt()
     saved.save(tmp_path, gpt, PROMPT, "resid_*")

@@ -76,8 +76,31 @@ def test_what_is_compared_may_be_chosen(model: Path, other: Path) -> None:
 
 def test_what_one_of_them_lacks_is_said(model: Path, tmp_path: Path) -> None:
     a, b = trace(tmp_path / "a", model, "ln_*"), trace(tmp_path / "b", model, "ln_1")
-    assert "\nonly in a: ln_2_scale.0, " not in output("diff", b, a)
-    assert "\nonly in b: ln_1_scale.0, ln_2_scale.0, ln_2.0, " in output("diff", b, a)
+    said = output("diff", b, a)
+    assert "\nonly in b: 'ln_1_scale.0', 'ln_2_scale.0', 'ln_2.0', " in said
+    assert "only in a" not in said
+
+
+def test_a_model_is_run_for_what_the_trace_beside_it_has(model: Path, tmp_path: Path) -> None:
+    a = trace(tmp_path / "a", model, "ln_*")
+    facts = json.loads(output("diff", a, model, "--json"))
+    assert (facts["only_a"], facts["only_b"]) == ([], [])
+    assert {each["name"] for each in facts["activations"]} == {
+        "ln_1_scale", "ln_1", "ln_2_scale", "ln_2", "ln_f_scale", "ln_f",
+    }  # fmt: skip
+
+
+def test_where_numbers_overflow_it_says_so(model: Path, tmp_path: Path) -> None:
+    a, b = trace(tmp_path / "a", model, "ln_f"), trace(tmp_path / "b", model, "ln_f")
+    about = json.loads((b / "trace.json").read_text())
+    about["floors"]["ln_f"] = None
+    (b / "trace.json").write_text(json.dumps(about))
+    assert "nothing can be said" not in output("diff", a, b)  # for they are the same
+    stored = safetensors.read(b / "trace.safetensors")
+    arrays = {name: np.array(tensor.data) for name, tensor in stored.items()}
+    arrays["ln_f"][0, 0, 0] = np.inf
+    safetensors.write(b / "trace.safetensors", arrays)
+    assert "\nnothing can be said of 'ln_f': " in output("diff", a, b)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +114,10 @@ def test_what_one_of_them_lacks_is_said(model: Path, tmp_path: Path) -> None:
         ("{model} {model} --prompt x --names resid_prr", "did you mean 'resid_pre'"),
         ("{model} {model} --prompt x --dtype float16", "'float16'"),
         ("{trace} {model} --prompt x", "a trace has its own tokens"),
+        ("{trace} {trace} --names ln_f", "--names is given, but no model is run"),
+        ("{trace} {trace} --dtype float64", "--dtype is given, but no model is run"),
         ("{trace} {none}", "none"),
+        ("{trace} {long}", "no such file or folder"),
         ("{trace} {broken}", "not JSON"),
         ("{trace}", "B"),
     ],
@@ -103,7 +129,7 @@ def test_bad_input(model: Path, tmp_path: Path, words: str, quoted: str, form: l
     (broken / "trace.json").write_text("{")
     (broken / "trace.safetensors").write_bytes(b"x")
     folders = {
-        "model": model, "none": tmp_path / "none", "broken": broken,
+        "model": model, "none": tmp_path / "none", "broken": broken, "long": "x" * 300,
         "trace": trace(tmp_path / "trace", model, "ln_f"),
     }  # fmt: skip
     ran = run("diff", *(word.format(**folders) for word in words.split()), *form)
