@@ -112,22 +112,21 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Param
 
     All must share one dtype, float32 or float64, which is what the model computes in; but any
     matrix may be float16, or uint16 for the bits of bfloat16. Raises CheckpointError, once, with
-    the number of tensors that are missing, unexpected or mis-shaped, and the first 20 of them.
+    the number of tensors that are missing, unexpected or mis-shaped, and the first 20 of each.
     """
     expected = shapes(config)
-    problems = [
-        *(f"{name} is missing" for name in expected if name not in arrays),
-        *(f"{name} is not expected" for name in arrays if name not in expected),
-        *(
-            f"{name} has shape {arrays[name].shape}, not {shape}"
-            for name, shape in expected.items()
-            if name in arrays and arrays[name].shape != shape
-        ),
+    missing = [f"{name} is missing" for name in expected if name not in arrays]
+    unexpected = [f"{name} is not expected" for name in arrays if name not in expected]
+    misshapen = [
+        f"{name} has shape {arrays[name].shape}, not {shape}"
+        for name, shape in expected.items()
+        if name in arrays and arrays[name].shape != shape
     ]
+    problems = [found for found in (missing, unexpected, misshapen) if found]
     if problems:
         raise CheckpointError(
-            f"the tensors are not those of the config ({len(problems)} differ): "
-            + several(problems)
+            f"the tensors are not those of the config ({sum(map(len, problems))} differ): "
+            + "; ".join(map(several, problems))
         )
     wide = {str(a.dtype) for a in arrays.values() if a.ndim < 2 or a.dtype.name not in NARROW}
     if len(wide) != 1 or not wide <= {"float32", "float64"}:
