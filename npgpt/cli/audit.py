@@ -10,7 +10,7 @@ from npgpt.audit.report import figures, page
 from npgpt.audit.report.checks import verdict
 from npgpt.audit.report.one_pass import Pass
 from npgpt.checkpoints.files import replacing
-from npgpt.cli import inputs, options
+from npgpt.cli import inputs, looking, options
 from npgpt.cli.audit_facts import facts_of, recorded
 from npgpt.cli.audit_summary import print_summary, print_verdict
 from npgpt.cli.command import Command
@@ -37,10 +37,7 @@ _NOT_TOLD = ("num_assistant_tokens", "output_scores", "pad_token_id")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    inputs.add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
-    inputs.add_model(parser)
-    inputs.add_dtype(parser)
-    inputs.add_memory(parser)
+    looking.add_prompt(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the report, one page")
     parser.add_argument(
         "--png",
