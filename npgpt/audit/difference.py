@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npgpt.audit.noise import largest_difference
-from npgpt.audit.saved import Saved
-from npgpt.checkpoints.configuration import differences as config_differences
+from npgpt.audit.saved import Saved, differences_of_pass
 from npgpt.errors import SettingError
 from npgpt.trace import Key
 
@@ -67,7 +66,7 @@ def compare(a: Saved, b: Saved) -> Comparison:
     a.check_whole()
     b.check_whole()
     _check_tokens(a, b)
-    config = [d for d in config_differences(a.config, b.config) if not d[0].endswith("_token_id")]
+    config = differences_of_pass(a.config, b.config)
     sizes = [f"{name} is {one} in a and {two} in b" for name, one, two in config if name in _SIZES]
     if sizes:
         raise SettingError(f"{'; '.join(sizes)}: the arrays have no common shape to compare")

@@ -32,11 +32,17 @@ def worst(trace: Recorder, parameters: Parameters, config: Config) -> dict[Key, 
         }
 
 
-def embeddings(trace: Recorder, tokens: Tokens, parameters: Parameters) -> dict[Key, float]:
-    """The same of what a pass starts from, rows of the tables of tokens (batch, query): 0 or inf.
+def from_tokens(
+    trace: Recorder, tokens: Tokens, parameters: Parameters, config: Config
+) -> dict[Key, float]:
+    """`worst`, and the same of what the pass starts from, rows of the tables of tokens: 0 or inf.
 
-    Raises PromptError for an unknown id.
+    tokens (batch, query). Raises PromptError for an unknown id.
     """
+    return {**_embeddings(trace, tokens, parameters), **worst(trace, parameters, config)}
+
+
+def _embeddings(trace: Recorder, tokens: Tokens, parameters: Parameters) -> dict[Key, float]:
     positions = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape)
     rows = {
         "token_embedding": embedding(tokens, parameters.wte.weight),

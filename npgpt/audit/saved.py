@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,8 +93,7 @@ def save(
         raise SettingError(f"names is {names!r}, which asks for nothing; give at least one name")
 
     def run(write: Tap) -> None:
-        only = Selective(write, lambda name, layer: asked.wants(name, layer))
-        gpt.trace(tokens, (), tap=compose(tap, only))
+        gpt.trace(tokens, (), tap=compose(tap, Selective(write, asked.wants)))
 
     _write(Path(folder), gpt, tokens, chosen, run, tap)
 
@@ -156,16 +156,15 @@ def load(folder: str | os.PathLike[str]) -> Saved:
 
 
 def verify(saved: Saved, gpt: GPT) -> dict[Key, float]:
-    """Whether a saved trace is of this model: `audit.invariants.worst` of it, above 1 is wrong.
+    """Whether a saved trace is of this model: `invariants.from_tokens` of it, above 1 is wrong.
 
-    The embeddings too, which have to be the model's own rows, to the bit. A trace of a changed pass
-    (`tap`) is wrong where it was changed.
+    A trace of a changed pass (`tap`) is wrong where it was changed.
 
     Raises CheckpointError where the config or the dtype is not the model's, naming both, and
     SettingError where not all activations were saved.
     """
     saved.check_whole()
-    unlike = [d for d in differences(saved.config, gpt.config) if not d[0].endswith("_token_id")]
+    unlike = differences_of_pass(saved.config, gpt.config)
     if unlike:
         said = "; ".join(f"{n} is {kind(a)} in the trace and {kind(b)} in the model"
                          for n, a, b in unlike)  # fmt: skip
@@ -176,10 +175,16 @@ def verify(saved: Saved, gpt: GPT) -> dict[Key, float]:
             f"the trace was computed in {saved.dtype} and the model computes in {computed}; load "
             f"it with dtype={saved.dtype!r}"
         )
-    return {
-        **invariants.embeddings(saved.trace, saved.tokens, gpt.parameters),
-        **invariants.worst(saved.trace, gpt.parameters, gpt.config),
-    }
+    return invariants.from_tokens(saved.trace, saved.tokens, gpt.parameters, gpt.config)
+
+
+def differences_of_pass(one: Config, other: Config) -> list[tuple[str, Any, Any]]:
+    """`configuration.differences` without ids of special tokens, on which no pass depends.
+
+    >>> differences_of_pass(Config(bos_token_id=1), Config(bos_token_id=2, n_layer=6))
+    [('n_layer', 12, 6)]
+    """
+    return [each for each in differences(one, other) if not each[0].endswith("_token_id")]
 
 
 def _check_array(name: str, layer: int | None, array: Array, gpt: GPT, tokens: Tokens) -> None:

@@ -4,7 +4,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from npgpt.arrays import quiet
 from npgpt.audit import saved
 from npgpt.audit.report import figures, page
 from npgpt.audit.report.checks import verdict
@@ -103,9 +102,7 @@ def _verify(arguments: Namespace) -> int:
     for name, value in given.items():
         if value is not None:
             raise SettingError(f"--verify and {name} are given; --verify goes alone: give one")
-    with quiet():  # where something is infinite
-        ratios = saved.verify(saved.load(arguments.verify), inputs.load(arguments))
-    found = verdict(ratios)
+    found = verdict(saved.verify(saved.load(arguments.verify), inputs.load(arguments)))
     if arguments.json:
         print_json({"trace": str(arguments.verify), "versions": versions(), "verified": found})
     else:

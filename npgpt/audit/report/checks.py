@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.arrays import quiet
-from npgpt.audit.invariants import embeddings, worst
+from npgpt.audit.invariants import from_tokens
 from npgpt.audit.report.one_pass import Pass
 from npgpt.trace import Key
 
@@ -19,10 +18,7 @@ def verified(of: Pass, *, same: bool | None = None) -> dict[str, Any]:
     ratio: the largest error as a part of what rounding may do; above 1 is wrong. same_logits:
     whether a pass with nothing recorded gave the same bits; None where there was none.
     """
-    with quiet():  # where something is infinite
-        read = embeddings(of.trace, of.tokens, of.parameters)
-        rest = worst(of.trace, of.parameters, of.config)
-    return verdict({**read, **rest}, same=same)
+    return verdict(from_tokens(of.trace, of.tokens, of.parameters, of.config), same=same)
 
 
 def verdict(ratios: Mapping[Key, float], *, same: bool | None = None) -> dict[str, Any]:
