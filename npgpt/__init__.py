@@ -6,7 +6,6 @@
 6
 """
 
-import npgpt.openblas  # noqa: F401, first of all: before NumPy
 from npgpt.config import Config
 from npgpt.decoding.generate import generate
 from npgpt.decoding.settings import Settings

@@ -20,11 +20,6 @@ class Failed(Exception):  # noqa: N818
     """A task went wrong, or its process ended; the message says how."""
 
 
-# What a contestant says to its libraries where it is the first that a program imports; here the
-# bench itself has imported NumPy before.
-OF_ITS_OWN = {"npgpt": {"OPENBLAS_THREAD_TIMEOUT": "17"}}
-
-
 class Worker:
     """One contestant in a process of its own, with so many threads, until the context ends.
 
@@ -41,7 +36,6 @@ class Worker:
             text=True,
             env=os.environ
             | dict.fromkeys(THREADS, str(threads))
-            | OF_ITS_OWN.get(name, {})
             | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
         )
 

@@ -114,13 +114,6 @@ def test_there_are_as_many_as_blas_has(variables, expected):
     assert int(done.stdout) == expected
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, "17"), ("20", "20")])
-def test_the_threads_of_blas_are_told_not_to_spin_for_long_unless_told_otherwise(given, expected):
-    name = "OPENBLAS_THREAD_TIMEOUT"
-    environment = {key: value for key, value in os.environ.items() if key != name}
-    environment |= {} if given is None else {name: given}
-    code = f"import os, npgpt; print(os.environ[{name!r}])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, check=True
-    )
-    assert done.stdout.split() == [expected.encode()]
+def test_importing_npgpt_changes_nothing_in_the_environment():
+    code = "import os; before = dict(os.environ); import npgpt; assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
