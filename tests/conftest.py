@@ -7,10 +7,16 @@ times longer, at random. What it finds becomes an example, or a bound that is ri
 import os
 
 import pytest
-from device import MISSING
 from hypothesis import HealthCheck, settings
 
+from tests.helpers.device import MISSING
+
 EXAMPLES = 200
+
+# These want transformers and skip their importers without it; pytest, looking for doctests, would
+# leave what it has half imported of them in sys.modules.
+_WITH_TRANSFORMERS = ("referee", "shared_settings", "side_by_side", "stopping_alike")
+collect_ignore = [f"helpers/{name}.py" for name in _WITH_TRANSFORMERS]
 
 # Slow examples are a matter of the machine, not of the code, so no deadline and no health check
 # on speed; every other health check stays.

@@ -3,7 +3,7 @@
 The version is that of tiktoken 0.14 and tokenizers 0.23; a test holds the table to both. Made by
 
     pip install unicodedata2==16.0.0
-    python tests/support/make_unicode_table.py
+    python -m tests.helpers.make_unicode_table
 
 Do not edit. Each word is a code point or a first-last range of them, in hexadecimal.
 """

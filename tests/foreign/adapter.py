@@ -2,7 +2,7 @@
 
 import os
 
-from gpt2_plain import Net
+from tests.foreign.gpt2_plain import Net
 
 
 def logits(config, weights, tokens, mask):

@@ -1,6 +1,6 @@
 """Fuzzing a reader of npgpt's, guided by what of its code each input reaches (`tox -e fuzz`).
 
-    python tests/fuzz/run.py safetensors --runs 1000000 --corpus FOLDER
+    python -m tests.fuzz.run safetensors --runs 1000000 --corpus FOLDER
 
 FOLDER is made; it takes what reached new code, from which the next call goes on, in READER/corpus,
 the findings in READER/findings, and the counts in READER/progress.json, which the next call adds
@@ -17,7 +17,6 @@ import time
 import warnings
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 _WRITTEN_EVERY = 20_000  # runs
 
 
@@ -25,8 +24,8 @@ def main() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["npgpt.checkpoints", "npgpt.tokenizer"]):
-        import fuzz_readers
-    import fuzz_seeds
+        from tests.helpers import fuzz_readers
+    from tests.helpers import fuzz_seeds
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("reader", choices=fuzz_readers.READERS)

@@ -1,8 +1,9 @@
 """The promise, held to every bad file of the tests' tables at once."""
 
-import fuzz_readers
 import pytest
-from bad_files import bad_files, read
+
+from tests.helpers import fuzz_readers
+from tests.helpers.bad_files import bad_files, read
 
 LEAST = 250
 

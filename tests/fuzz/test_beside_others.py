@@ -7,11 +7,11 @@ import random
 import pytest
 import safetensors.torch
 import torch
-from checkpoint_making import safetensors_bytes, torch_bytes
-from fuzz_seeds import SEEDS, WORDS, mutated
 
 from npgpt.checkpoints import weights
 from npgpt.errors import NpgptError
+from tests.helpers.checkpoint_making import safetensors_bytes, torch_bytes
+from tests.helpers.fuzz_seeds import SEEDS, WORDS, mutated
 
 RUNS = int(os.environ.get("NPGPT_FUZZ_RUNS", "600"))
 _SEPARATOR = b"\n=\n"

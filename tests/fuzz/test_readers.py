@@ -3,12 +3,12 @@
 import random
 import time
 
-import fuzz_readers
 import pytest
-from fuzz_readers import READERS, Finding, examine
-from fuzz_seeds import SEEDS, WORDS, mutated
 
 from npgpt.errors import CheckpointError
+from tests.helpers import fuzz_readers
+from tests.helpers.fuzz_readers import READERS, Finding, examine
+from tests.helpers.fuzz_seeds import SEEDS, WORDS, mutated
 
 RUNS = 300
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TinyModel, rows, tiny_models, whole_models
 
 from npgpt.audit.writes import head_results
 from npgpt.trace import NAMES, Recorder
 from oracle.bounds.compare import excess
 from oracle.strategies.configs import inner_width
 from oracle.strategies.weights import build_weights
+from tests.helpers.tiny_models import TinyModel, rows, tiny_models, whole_models
 
 lens = pytest.importorskip(
     "transformer_lens", reason="transformer_lens is not installed; run `tox -e lens`"

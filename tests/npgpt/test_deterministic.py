@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
 from npgpt.errors import PromptError, SettingError
 from npgpt.gpt import GPT
+from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
 WIDE = dataclasses.replace(CONFIG, n_embd=64, n_head=4)
 PLAIN = GPT(WIDE, parameters(WIDE), TOKENIZER)

@@ -5,12 +5,12 @@ import inspect
 
 import numpy as np
 import pytest
-from small_gpt import CONFIG, TOKENIZER, small_gpt
 
 from npgpt.decoding.generate import replay
 from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import log_softmax
+from tests.helpers.small_gpt import CONFIG, TOKENIZER, small_gpt
 
 GPT2 = small_gpt()
 PROMPTS = ["Shall I", "a summer's day", "thee"]

@@ -5,13 +5,13 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from checkpoint_making import TINY, random_parameters
 
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.config import ALIASES, Config, from_json, to_json
 from npgpt.errors import CheckpointError, ConfigError, ContextLengthError, SettingError
 from npgpt.gpt import load
+from tests.helpers.checkpoint_making import TINY, random_parameters
 
 LONG = "x" * 10**5
 LITTLE = 8 * 2**20

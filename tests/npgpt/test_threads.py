@@ -5,9 +5,9 @@ import threading
 
 import numpy as np
 import pytest
-from small_tiles import THREADS, small_tiles
 
 from npgpt import threads
+from tests.helpers.small_tiles import THREADS, small_tiles
 
 COUNT = "from npgpt import threads; print(threads.count())"
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from small_gpt import small_gpt
 
 from npgpt.errors import SettingError
 from npgpt.model.forward import forward
@@ -14,6 +13,7 @@ from npgpt.trace import (
     keys,
     label,
 )
+from tests.helpers.small_gpt import small_gpt
 
 TOKENS = [1, 2, 3]
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkpoint_making import TINY, random_parameters
 
 import npgpt
 from npgpt.checkpoints.files import map_file
 from npgpt.checkpoints.save import save
 from npgpt.errors import CheckpointError
 from npgpt.model.mapped import check_whole
+from tests.helpers.checkpoint_making import TINY, random_parameters
 
 PROGRAM = """
 import os, sys

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import rows, tiny_models, whole_models
 
 from oracle import model
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
+from tests.helpers.device import DEVICE
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 
 def on_device(arrays, dtype):

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import integers
@@ -17,6 +16,7 @@ from oracle import model
 from oracle.bounds.compare import excess
 from oracle.conformance.checks.perplexity import text_scores
 from oracle.perplexity import log_probabilities, perplexity, windows
+from tests.helpers.device import DEVICE
 
 whole_models = settings(max_examples=settings.default.max_examples // 4)
 examples = st.booleans().flatmap(lambda one: text_scores("float64", one_window=one))

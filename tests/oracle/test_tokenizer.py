@@ -7,11 +7,11 @@ import pytest
 import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from real_data import gpt2_tokenizer
-from reference_tokenizers import PATTERN, gpt2_hugging_face, gpt2_tiktoken
 
 from oracle import tokenizer
 from oracle.strategies.texts import build_vocabulary, ids_examples, text_examples, texts
+from tests.helpers.real_data import gpt2_tokenizer
+from tests.helpers.reference_tokenizers import PATTERN, gpt2_hugging_face, gpt2_tiktoken
 
 BYTES = build_vocabulary("commonest", 0, "", 0)
 

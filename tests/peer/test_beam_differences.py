@@ -7,14 +7,14 @@ models are bigrams, whose probabilities a test can name.
 import numpy as np
 import pytest
 import torch
-from referee import VERSION, logits_of, transformers
-from side_by_side import STEPS, TINY, bigram, feed, ours, raw, tiny
 
 import npgpt
 from npgpt.errors import SettingError
 from npgpt.ops.softmax import log_softmax
 from npgpt.tokenizer.training import train
 from oracle.bounds.rounding import gamma
+from tests.helpers.referee import VERSION, logits_of, transformers
+from tests.helpers.side_by_side import STEPS, TINY, bigram, feed, ours, raw, tiny
 
 version_4 = pytest.mark.skipif(VERSION[0] > 4, reason="only 4.49 does so")
 version_5 = pytest.mark.skipif(VERSION[0] == 4, reason="only version 5 does so")

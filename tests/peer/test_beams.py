@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from referee import VERSION, build
-from shared_settings import MODELS, filters, prompts, settings_for
-from side_by_side import (
+
+from oracle.strategies.weights import build_weights
+from tests.helpers.referee import VERSION, build
+from tests.helpers.shared_settings import MODELS, filters, prompts, settings_for
+from tests.helpers.side_by_side import (
     TINY,
     NothingLeft,
     Pair,
@@ -25,10 +27,8 @@ from side_by_side import (
     tiny,
     verdict,
 )
-from stopping_alike import stop_alike
-from verdicts import MATCH, MISMATCH, TIE, few_ties
-
-from oracle.strategies.weights import build_weights
+from tests.helpers.stopping_alike import stop_alike
+from tests.helpers.verdicts import MATCH, MISMATCH, TIE, few_ties
 
 EXAMPLES = 50
 models = st.integers(0, MODELS - 1).map(tiny)

@@ -6,10 +6,10 @@ Each test shows both sides, so that a release of transformers that changes its m
 import numpy as np
 import pytest
 import torch
-from referee import VERSION
-from side_by_side import ours, raw, tiny
 
 from npgpt.errors import SettingError
+from tests.helpers.referee import VERSION
+from tests.helpers.side_by_side import ours, raw, tiny
 
 version_4 = pytest.mark.skipif(VERSION[0] > 4, reason="version 5 has dropped contrastive search")
 LOOKUP = {"prompt_lookup_num_tokens": 3}

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from referee import VERSION
-from shared_settings import MODELS, filters, prompts, settings_for
-from side_by_side import Found, assert_same_scores, feed, ours, theirs, tiny, verdict
-from verdicts import MATCH, MISMATCH, few_ties
+
+from tests.helpers.referee import VERSION
+from tests.helpers.shared_settings import MODELS, filters, prompts, settings_for
+from tests.helpers.side_by_side import Found, assert_same_scores, feed, ours, theirs, tiny, verdict
+from tests.helpers.verdicts import MATCH, MISMATCH, few_ties
 
 EXAMPLES = 50
 # transformers sets a flag at odds with the others, and says so.

@@ -6,8 +6,6 @@ Each test shows both sides, so that a release of transformers that changes its m
 import numpy as np
 import pytest
 import torch
-from referee import VERSION, build, transformers
-from toy_language_model import Toy
 
 import npgpt
 from npgpt import GPT, Settings
@@ -19,6 +17,8 @@ from npgpt.tokenizer.training import train
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
+from tests.helpers.referee import VERSION, build, transformers
+from tests.helpers.toy_language_model import Toy
 
 CONFIG = {
     "vocab_size": 60,

@@ -1,11 +1,11 @@
 """transformers is judged by the checks that judge npgpt: no mismatch, and ties are counted."""
 
 import pytest
-from referee import transformers  # noqa: F401  skips where it is not installed
 
 from oracle.adapters.guard import guarded
 from oracle.conformance.catalogue import CHECKS
 from oracle.conformance.outcome import NOT_OFFERED, RIGHT, run
+from tests.helpers.referee import transformers  # noqa: F401  skips where it is not installed
 
 OFFERED = 20  # checks at least
 

@@ -6,8 +6,6 @@ Each test shows both sides, so that a release of transformers that changes its m
 import numpy as np
 import pytest
 import torch
-from real_data import gpt2_tokenizer
-from referee import VERSION, build, logits_of, padded, transformers
 
 from npgpt import GPT
 from npgpt.config import Config
@@ -17,6 +15,8 @@ from npgpt.tokenizer import files
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
+from tests.helpers.real_data import gpt2_tokenizer
+from tests.helpers.referee import VERSION, build, logits_of, padded, transformers
 
 CONFIG = {
     "vocab_size": 20,

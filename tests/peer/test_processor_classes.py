@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from referee import transformers
 
 from npgpt.decoding.processors import (
     entropy_filters,
@@ -25,6 +24,7 @@ from npgpt.decoding.processors.custom import prefix_allowed
 from npgpt.decoding.row import Row
 from oracle.bounds.rounding import gamma
 from oracle.strategies.arrays import MAX_SEED, build_array
+from tests.helpers.referee import transformers
 
 VOCAB = 12
 KIT = transformers.generation.logits_process

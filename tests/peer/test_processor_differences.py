@@ -6,14 +6,14 @@ Each test shows both sides, so that a release of transformers that changes its m
 import numpy as np
 import pytest
 import torch
-from referee import VERSION, padded, transformers
-from side_by_side import STEPS, TINY, bigram, ours, raw, tiny
 
 from npgpt import Settings
 from npgpt.decoding.processors import entropy_filters, filters, phrases
 from npgpt.decoding.row import Row
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
+from tests.helpers.referee import VERSION, padded, transformers
+from tests.helpers.side_by_side import STEPS, TINY, bigram, ours, raw, tiny
 
 KIT = transformers.generation.logits_process
 INF = np.inf

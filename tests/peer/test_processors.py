@@ -6,14 +6,14 @@ This fixes the order and the wiring of the processors; that the logits agree is 
 import numpy as np
 import pytest
 import torch
-from referee import open_folder, trained
-from verdicts import undecided
 
 from npgpt.decoding.consider import last
 from npgpt.decoding.processors.pipeline import pipeline, stages
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from oracle.bounds.rounding import gamma
+from tests.helpers.referee import open_folder, trained
+from tests.helpers.verdicts import undecided
 
 NEW = 8
 PROMPTS = [[2, 8225, 6160], [2, 17, 8225]]

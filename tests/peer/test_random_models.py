@@ -7,8 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from referee import build, judge, logits_of, padded
-from verdicts import few_ties
 
 from npgpt import GPT
 from npgpt.config import Config
@@ -18,6 +16,8 @@ from oracle.bounds.noise import measure, noise_floor
 from oracle.strategies.configs import configs
 from oracle.strategies.tokens import batches
 from oracle.strategies.weights import weights
+from tests.helpers.referee import build, judge, logits_of, padded
+from tests.helpers.verdicts import few_ties
 
 EXAMPLES = 50
 # transformers knows no more columns than positions, so no row is wider than the context here.

@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from referee import logits_of, open_folder, plain_weights, transformers
 
 import npgpt
 from npgpt.model.parameters import to_arrays
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
+from tests.helpers.referee import logits_of, open_folder, plain_weights, transformers
 
 PROMPT = [50256, 464, 3290, 318, 262]
 FORMS = ("safetensors", "sharded", "bin")

@@ -4,11 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from referee import judge, logits_of, noise, trained
-from verdicts import MISMATCH, few_ties
 
 import npgpt
 from npgpt.decoding.processors import filters
+from tests.helpers.referee import judge, logits_of, noise, trained
+from tests.helpers.verdicts import MISMATCH, few_ties
 
 NEW = 16
 PROMPT = [2, 8225, 6160]

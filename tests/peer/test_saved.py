@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from referee import VERSION, build, logits_of, open_folder, plain_weights
 
 import npgpt
 from npgpt.checkpoints.save import save
@@ -12,6 +11,7 @@ from npgpt.model.parameters import from_arrays, to_arrays
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
+from tests.helpers.referee import VERSION, build, logits_of, open_folder, plain_weights
 
 ROW = [5, 0, 12, 3]
 TIED = {

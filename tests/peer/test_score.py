@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from referee import logits_of, noise, trained
 
 import npgpt
 from npgpt.model.parameters import from_arrays, to_arrays
 from oracle.bounds.rounding import gamma
+from tests.helpers.referee import logits_of, noise, trained
 
 LENGTH = 40
 

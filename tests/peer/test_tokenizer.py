@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from real_data import gpt2_tokenizer
-from referee import transformers
 
 from npgpt.tokenizer import files
 from npgpt.tokenizer.training import train
+from tests.helpers.real_data import gpt2_tokenizer
+from tests.helpers.referee import transformers
 
 CLASSES = [n for n in ("GPT2Tokenizer", "GPT2TokenizerFast") if hasattr(transformers, n)]
 FORMS = [("tokenizer.json", "vocab.json"), ("vocab.json",)]

@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from referee import judge, logits_of, noise, open_folder, padded, trained
-from verdicts import few_ties
 
 import npgpt
 from npgpt.model.parameters import to_arrays
 from oracle.bounds.compare import excess
+from tests.helpers.referee import judge, logits_of, noise, open_folder, padded, trained
+from tests.helpers.verdicts import few_ties
 
 NEW = 24
 DTYPES = ("float32", "float64")

@@ -7,8 +7,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from referee import VERSION
-from side_by_side import (
+
+from tests.helpers.referee import VERSION
+from tests.helpers.side_by_side import (
     Found,
     assert_same_scores,
     feed,
@@ -18,8 +19,8 @@ from side_by_side import (
     theirs,
     verdict,
 )
-from stopping_alike import stop_alike
-from verdicts import MATCH, few_ties
+from tests.helpers.stopping_alike import stop_alike
+from tests.helpers.verdicts import MATCH, few_ties
 
 NEW = 16
 EOS = [3, 8597]

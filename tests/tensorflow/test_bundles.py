@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from make_tensorflow_bundles import SAMPLES
 
 from npgpt.checkpoints.tensorflow.bundle import read
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
 from npgpt.checkpoints.tensorflow.latest import index_of
 from npgpt.errors import CheckpointError
+from tests.helpers.make_tensorflow_bundles import SAMPLES
 
 tf = pytest.importorskip(
     "tensorflow", reason="compares with TensorFlow, which only `tox -e tf` installs"

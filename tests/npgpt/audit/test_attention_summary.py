@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import traced_models
 
 from npgpt.audit.attention_summary import entropy, induction_score, to_first, to_previous
 from npgpt.config import Config
@@ -15,6 +13,8 @@ from npgpt.model.parameters import from_arrays, shapes
 from npgpt.trace import Recorder
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import traced_models
 
 VOCAB, POSITIONS = 9, 17
 # The first token stands there once: a first position copies itself for want of another.

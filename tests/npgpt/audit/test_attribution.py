@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import one_traced_model, traced_models
 
 from npgpt.audit.attribution import RECORD, attribute, neurons
 from npgpt.audit.frozen_norm import unembedding
@@ -13,6 +11,8 @@ from npgpt.errors import PromptError, SettingError
 from npgpt.trace import Recorder
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import one_traced_model, traced_models
 
 PARTS = [
     "token_embedding", "position_embedding", "head", "attn_bias", "mlp", "mlp_bias", "ln_f_bias",

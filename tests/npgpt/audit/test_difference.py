@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_gpt import CONFIG, small_gpt_in
-from tiny_models import whole_models
-from traced_models import traced_models
 
 from npgpt.audit import saved
 from npgpt.audit.difference import Difference, compare
@@ -23,6 +20,9 @@ from npgpt.gpt import GPT
 from npgpt.model.forward import forward
 from npgpt.model.parameters import from_arrays, shapes, to_arrays
 from npgpt.trace import Recorder, keys
+from tests.helpers.small_gpt import CONFIG, small_gpt_in
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import traced_models
 
 TOKENS = [3, 1, 4, 1, 5]
 WIDTH = CONFIG.n_embd

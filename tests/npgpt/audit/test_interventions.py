@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import one_traced_model, traced_models
 
 from npgpt.audit.interventions import add, knock_out, mean, patch, replace, resample, zero
 from npgpt.audit.places import head, mlp, neuron, place
@@ -13,6 +11,8 @@ from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.forward import forward
 from npgpt.trace import INSIDE_BLOCKS, Recorder, compose
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import one_traced_model, traced_models
 
 CONFIG = Config(vocab_size=7, n_positions=6, n_embd=6, n_layer=2, n_head=3, n_inner=5)
 HEAD = np.ones((1, 4, 3, 2), np.float32)  # batch, head, query, head_dim

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import one_traced_model, traced_models
 
 from npgpt.audit.invariants import worst
 from npgpt.errors import SettingError
 from npgpt.ops.layer_norm import layer_norm_given_scale
 from npgpt.trace import INSIDE_BLOCKS, Recorder
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import one_traced_model, traced_models
 
 # What a pass starts from cannot be recomputed from other activations.
 GIVEN = {"token_embedding", "position_embedding"}

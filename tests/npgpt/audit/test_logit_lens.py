@@ -1,9 +1,9 @@
 import numpy as np
 from hypothesis import given
-from tiny_models import whole_models
-from traced_models import one_traced_model, traced_models
 
 from npgpt.audit.logit_lens import depths, logit_lens
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import one_traced_model, traced_models
 
 
 @whole_models

@@ -7,9 +7,6 @@ of each side, twice.
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import traced_models
-from twins import numbers, size, tensor, tensors, weights_of
 
 from npgpt.audit import attention_summary, attribution, logit_lens, surprisal, sweeps, writes
 from npgpt.audit.frozen_norm import unembedding
@@ -27,6 +24,9 @@ from oracle.bounds.softmax import log_softmax as log_softmax_bound
 from oracle.bounds.softmax import softmax as softmax_bound
 from oracle.ops.layer_norm import layer_norm
 from oracle.strategies.arrays import MAX_SEED
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import traced_models
+from tests.helpers.twins import numbers, size, tensor, tensors, weights_of
 
 LEAST = format_of("float64").normal
 

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from audits import audited, odd_gpts
 
 from npgpt.arrays import Array
 from npgpt.audit import attention_summary
@@ -14,6 +13,7 @@ from npgpt.audit.report.facts import gather, parts
 from npgpt.audit.report.one_pass import Pass
 from npgpt.audit.report.predictions import likeliest
 from npgpt.trace import Key, Recorder
+from tests.helpers.audits import audited, odd_gpts
 
 PROMPT = "Shall I shall I"
 

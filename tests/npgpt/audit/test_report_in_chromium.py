@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audits import LONGER, audited, odd_gpts
-from contrast import READABLE, contrast
-from small_gpt import TOKENIZER, parameters
 
 from npgpt.audit.report import page as report_page
 from npgpt.gpt import GPT
+from tests.helpers.audits import LONGER, audited, odd_gpts
+from tests.helpers.contrast import READABLE, contrast
+from tests.helpers.small_gpt import TOKENIZER, parameters
 
 pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
-from chromium import NAMES, Page, chromium, found
+from tests.helpers.chromium import NAMES, Page, chromium, found
 
 pytestmark = pytest.mark.skipif(
     found() is None or sys.platform == "win32",

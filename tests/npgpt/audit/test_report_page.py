@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from audits import audited
-from contrast import READABLE, SEEN, contrast, mix
 
 from npgpt.audit.report import page
+from tests.helpers.audits import audited
+from tests.helpers.contrast import READABLE, SEEN, contrast, mix
 
 PROMPT = "Shall I compare"
 TEMPLATE = Path(page.__file__).with_name("page.html").read_text(encoding="utf-8")

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import rows, tiny_models, whole_models
-from twins import numbers, tensor, tensors, weights_of
 
 from npgpt.audit import interventions, sweeps
 from npgpt.audit.places import place
@@ -20,6 +18,8 @@ from oracle.audit import interventions as twin
 from oracle.audit import sweeps as sweeps_twin
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import MAX_SEED
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
+from tests.helpers.twins import numbers, tensor, tensors, weights_of
 
 KINDS = ("zero", "mean", "resample", "patch", "add", "knock_out")
 PLACES = {"head": "head", "position": "query", "neuron": "inner"}

@@ -5,9 +5,6 @@ import tracemalloc
 import numpy as np
 import pytest
 from hypothesis import given
-from small_gpt import CONFIG, small_gpt, small_gpt_in
-from tiny_models import whole_models
-from traced_models import traced_models
 
 from npgpt.audit import noise, saved
 from npgpt.audit.interventions import zero
@@ -18,6 +15,9 @@ from npgpt.gpt import GPT
 from npgpt.model.forward import forward
 from npgpt.model.parameters import from_arrays, shapes, to_arrays
 from npgpt.trace import Recorder, keys
+from tests.helpers.small_gpt import CONFIG, small_gpt, small_gpt_in
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import traced_models
 
 PROMPT = "Shall I compare thee"
 

@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from small_gpt import small_gpt_in
 
 from npgpt.audit import saved
 from npgpt.checkpoints import safetensors
 from npgpt.errors import CheckpointError, NpgptError
+from tests.helpers.small_gpt import small_gpt_in
 
 
 @pytest.fixture(scope="module")

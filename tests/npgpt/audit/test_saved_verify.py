@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from small_gpt import CONFIG, parameters, small_gpt, small_gpt_in
 
 from npgpt.audit import saved
 from npgpt.checkpoints import safetensors
@@ -12,6 +11,7 @@ from npgpt.errors import CheckpointError, SettingError
 from npgpt.gpt import GPT
 from npgpt.model.parameters import from_arrays, to_arrays
 from npgpt.trace import keys, label
+from tests.helpers.small_gpt import CONFIG, parameters, small_gpt, small_gpt_in
 
 PROMPT = "Shall I compare thee"
 

@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from tiny_models import whole_models
-from traced_models import traced_models
 
 from npgpt.audit.surprisal import rank, surprisal
 from npgpt.errors import PromptError
 from oracle.bounds.rounding import gamma
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import traced_models
 
 
 @whole_models

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import one_traced_model, traced_models
 
 from npgpt.audit.interventions import zero
 from npgpt.audit.places import head
@@ -19,6 +17,8 @@ from npgpt.audit.sweeps import (
 from npgpt.errors import SettingError
 from npgpt.ops.softmax import softmax
 from npgpt.trace import Recorder, discard
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import one_traced_model, traced_models
 
 small = traced_models(n_layer=2, max_positions=4)
 

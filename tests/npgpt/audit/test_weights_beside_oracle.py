@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import tiny_models, whole_models
-from twins import numbers, tensor
 
 from npgpt.audit.weights_report import OUTLIER, report
 from oracle.audit import weights_report as twin
 from oracle.bounds.rounding import gamma
 from oracle.strategies.arrays import MAX_SEED
+from tests.helpers.tiny_models import tiny_models, whole_models
+from tests.helpers.twins import numbers, tensor
 
 BAD = (np.nan, np.inf, -np.inf)
 

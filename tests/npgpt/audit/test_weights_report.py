@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from tiny_models import tiny_models, whole_models
 
 from npgpt.audit.weights_report import OUTLIER, report
 from npgpt.config import Config
 from npgpt.model.parameters import from_arrays, shapes
 from oracle.bounds.rounding import gamma
+from tests.helpers.tiny_models import tiny_models, whole_models
 
 CONFIG = Config(vocab_size=6, n_positions=3, n_embd=4, n_layer=1, n_head=2)
 

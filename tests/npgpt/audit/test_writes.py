@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import whole_models
-from traced_models import one_traced_model, traced_models
 
 from npgpt.audit import writes
 from npgpt.audit.attribution import neurons
@@ -14,6 +12,8 @@ from npgpt.errors import SettingError
 from npgpt.model.parameters import from_arrays, shapes
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
+from tests.helpers.tiny_models import whole_models
+from tests.helpers.traced_models import one_traced_model, traced_models
 
 
 @whole_models

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_making import TINY, UNTIED, random_arrays
-from dialects import linear, prefixed
 
 from npgpt.checkpoints import npz
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.checkpoints.weights import locate
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, ConfigError
+from tests.helpers.checkpoint_making import TINY, UNTIED, random_arrays
+from tests.helpers.dialects import linear, prefixed
 
 
 def put(folder, config=TINY, beside=None, **own):

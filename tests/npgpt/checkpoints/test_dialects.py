@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import TINY, UNTIED, is_mapped, random_arrays
-from dialects import DIALECTS, NanoGPT, gguf, linear, openai, prefixed, wrapped
 
 import npgpt
 from npgpt.checkpoints import safetensors
@@ -18,6 +16,8 @@ from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError
 from npgpt.model.mapped import resident
 from npgpt.model.parameters import to_arrays
+from tests.helpers.checkpoint_making import TINY, UNTIED, is_mapped, random_arrays
+from tests.helpers.dialects import DIALECTS, NanoGPT, gguf, linear, openai, prefixed, wrapped
 
 # Besides usual shapes: an MLP as wide as the model, all of whose matrices but one are square.
 SQUARE = dataclasses.replace(TINY, n_inner=TINY.n_embd)

@@ -14,9 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_making import TINY, random_arrays, random_parameters
-from command_line import interruptible, process, run
-from playing_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 
 import npgpt
 from npgpt.checkpoints import hub, safetensors
@@ -25,6 +22,9 @@ from npgpt.checkpoints.save import save
 from npgpt.cli.program import main
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.tokenizer.training import train
+from tests.helpers.checkpoint_making import TINY, random_arrays, random_parameters
+from tests.helpers.command_line import interruptible, process, run
+from tests.helpers.playing_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkpoint_making import TINY, random_parameters
 
 import npgpt
 from npgpt.checkpoints import hub_cache
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.errors import CheckpointError, SettingError
+from tests.helpers.checkpoint_making import TINY, random_parameters
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 VARIABLES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")

@@ -3,7 +3,13 @@ import pickle
 from collections import OrderedDict
 
 import pytest
-from checkpoint_making import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.checkpoints.inert_pickle import LIMIT, load
+from npgpt.checkpoints.pickle_machine import Global
+from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import (
     NO_TUPLE,
     NONE,
     ORDERED_DICT,
@@ -16,12 +22,6 @@ from checkpoint_making import (
     pickled,
     text,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from npgpt.checkpoints.inert_pickle import LIMIT, load
-from npgpt.checkpoints.pickle_machine import Global
-from npgpt.errors import CheckpointError
 
 ORDERED = Global("collections", "OrderedDict")
 PLAIN = (str, int, float, list, tuple, dict, Global, type(None))

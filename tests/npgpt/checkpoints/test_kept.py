@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import TINY, UNTIED, is_mapped, random_arrays, random_parameters
 
 from npgpt.checkpoints import safetensors
 from npgpt.checkpoints.bfloat16 import to_float32
@@ -16,6 +15,13 @@ from npgpt.config import to_json
 from npgpt.errors import NonFiniteWarning, SettingError
 from npgpt.model import mapped
 from npgpt.model.parameters import to_arrays
+from tests.helpers.checkpoint_making import (
+    TINY,
+    UNTIED,
+    is_mapped,
+    random_arrays,
+    random_parameters,
+)
 
 LINUX = pytest.mark.skipif(mapped.resident() is None, reason="no /proc/self/statm, or no madvise")
 KEPT = {"float16": np.float16, "bfloat16": np.uint16}

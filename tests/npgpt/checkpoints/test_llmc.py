@@ -3,14 +3,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from checkpoint_making import is_mapped
-from llmc_making import MAGIC, SIZES, bin_bytes, count, header
-from refusal import check_refused
 
 from npgpt import config as configs
 from npgpt.checkpoints.llmc import read
 from npgpt.config import Config
 from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import is_mapped
+from tests.helpers.llmc_making import MAGIC, SIZES, bin_bytes, count, header
+from tests.helpers.refusal import check_refused
 
 POSITIONS, TOKENS, LAYERS, HEADS, WIDTH, PADDED = SIZES
 # One layer's tensors, in the order of llm.c's ParameterTensors.

@@ -3,10 +3,17 @@
 import tracemalloc
 
 import pytest
-from checkpoint_making import ORDERED_DICT, integers, pickled, state, tensor, torch_bytes
 
 from npgpt.checkpoints import inert_pickle, safetensors, strict_json, torch_pickle
 from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import (
+    ORDERED_DICT,
+    integers,
+    pickled,
+    state,
+    tensor,
+    torch_bytes,
+)
 
 MUCH = 64 * 2**20
 

@@ -8,7 +8,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import (
+
+from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.weights import read
+from npgpt.config import to_json
+from npgpt.errors import CheckpointError
+from npgpt.model.parameters import to_arrays
+from tests.helpers.checkpoint_making import (
     FALSE,
     NONE,
     TINY,
@@ -23,14 +29,8 @@ from checkpoint_making import (
     text,
     torch_bytes,
 )
-from dialects import NanoGPT, model_args
-from refusal import check_refused
-
-from npgpt.checkpoints.open import open as open_checkpoint
-from npgpt.checkpoints.weights import read
-from npgpt.config import to_json
-from npgpt.errors import CheckpointError
-from npgpt.model.parameters import to_arrays
+from tests.helpers.dialects import NanoGPT, model_args
+from tests.helpers.refusal import check_refused
 
 CONFIG = dataclasses.replace(TINY, activation_function="gelu")
 ZIP, LEGACY = {}, {"_use_new_zipfile_serialization": False}

@@ -8,12 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from checkpoint_making import TINY, is_mapped, random_arrays, zip_bytes
-from dialects import DIALECTS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from refusal import check_refused
 
 from npgpt.checkpoints import npy, npz
 from npgpt.checkpoints.npz import read, write
@@ -23,6 +20,9 @@ from npgpt.checkpoints.weights import read as read_any
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import to_arrays
+from tests.helpers.checkpoint_making import TINY, is_mapped, random_arrays, zip_bytes
+from tests.helpers.dialects import DIALECTS
+from tests.helpers.refusal import check_refused
 
 DTYPES = ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "|b1")
 

@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import TINY, UNTIED, is_mapped, random_arrays, random_parameters
 
 from npgpt.checkpoints import safetensors
 from npgpt.checkpoints.open import open as open_checkpoint
@@ -15,6 +14,13 @@ from npgpt.config import to_json
 from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
 from npgpt.model.parameters import to_arrays
 from npgpt.tokenizer.training import train
+from tests.helpers.checkpoint_making import (
+    TINY,
+    UNTIED,
+    is_mapped,
+    random_arrays,
+    random_parameters,
+)
 
 
 def put_config(folder, config=TINY, **changes):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from real_data import mgm_checkpoint
 
 from npgpt.checkpoints.listing import list_tensors
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.model.parameters import to_arrays
+from tests.helpers.real_data import mgm_checkpoint
 
 
 @pytest.fixture(scope="module")

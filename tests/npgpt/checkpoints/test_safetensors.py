@@ -6,7 +6,6 @@ import safetensors
 import safetensors.numpy
 import safetensors.torch
 import torch
-from checkpoint_making import is_mapped
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from npgpt.checkpoints.bfloat16 import to_float32
 from npgpt.checkpoints.safetensors import read, write
 from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import is_mapped
 
 NAMES = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 LARGEST = {name: float(np.finfo(name).max) for name in NAMES[:3]} | {

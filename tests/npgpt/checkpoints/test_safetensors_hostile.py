@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from checkpoint_making import safetensors_bytes, tensor_entry
 from hypothesis import given
 from hypothesis import strategies as st
-from refusal import check_refused
 
 from npgpt.checkpoints import strict_json
 from npgpt.checkpoints.safetensors import read, write
 from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
+from tests.helpers.refusal import check_refused
 
 FOUR = bytes(4)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from checkpoint_making import TINY, UNTIED, random_arrays, random_parameters
 
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.checkpoints.save import STORAGE, save
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import from_arrays, to_arrays
 from npgpt.tokenizer.training import train
+from tests.helpers.checkpoint_making import TINY, UNTIED, random_arrays, random_parameters
 
 
 def contents(folder):

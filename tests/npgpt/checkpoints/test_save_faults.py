@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_making import TINY, random_arrays
 
 import npgpt
 from npgpt.checkpoints import replace_all
@@ -22,6 +21,7 @@ from npgpt.checkpoints.save import save
 from npgpt.errors import CheckpointError
 from npgpt.model.parameters import from_arrays, to_arrays
 from npgpt.tokenizer.training import train
+from tests.helpers.checkpoint_making import TINY, random_arrays
 
 # Two models of the same shapes, so that parts of one with parts of the other would open.
 CONFIG = dataclasses.replace(TINY, vocab_size=260)

@@ -3,12 +3,12 @@ import struct
 import zipfile
 
 import pytest
-from checkpoint_making import zip_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.checkpoints.stored_zip import check_sum, members
 from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import zip_bytes
 
 TWO = {"it/a": b"first", "it/b": b"the second"}
 PLAIN = zip_bytes(TWO)

@@ -7,7 +7,15 @@ import struct
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.checkpoints import torch_pickle
+from npgpt.checkpoints.inert_pickle import LIMIT
+from npgpt.checkpoints.torch_legacy import read
+from npgpt.checkpoints.weights import read as read_any
+from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import (
     FALSE,
     FLOATS,
     NONE,
@@ -25,15 +33,7 @@ from checkpoint_making import (
     tensor,
     text,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from refusal import check_refused
-
-from npgpt.checkpoints import torch_pickle
-from npgpt.checkpoints.inert_pickle import LIMIT
-from npgpt.checkpoints.torch_legacy import read
-from npgpt.checkpoints.weights import read as read_any
-from npgpt.errors import CheckpointError
+from tests.helpers.refusal import check_refused
 
 OLD = {"_use_new_zipfile_serialization": False}
 

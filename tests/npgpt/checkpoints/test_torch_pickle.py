@@ -4,11 +4,11 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import is_mapped, zip_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.checkpoints.torch_pickle import read
+from tests.helpers.checkpoint_making import is_mapped, zip_bytes
 
 DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16,

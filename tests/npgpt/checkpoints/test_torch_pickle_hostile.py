@@ -5,7 +5,13 @@ import struct
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.checkpoints.inert_pickle import LIMIT
+from npgpt.checkpoints.torch_pickle import read
+from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import (
     FALSE,
     FLOATS,
     NO_TUPLE,
@@ -28,13 +34,7 @@ from checkpoint_making import (
     torch_bytes,
     zip_bytes,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from refusal import check_refused
-
-from npgpt.checkpoints.inert_pickle import LIMIT
-from npgpt.checkpoints.torch_pickle import read
-from npgpt.errors import CheckpointError
+from tests.helpers.refusal import check_refused
 
 GOOD = state(a=tensor())
 

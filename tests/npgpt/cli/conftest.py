@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_gpt import CONFIG, OWN_SETTINGS, TOKENIZER, parameters
 
 import npgpt
 from npgpt.checkpoints.save import save
@@ -13,6 +12,7 @@ from npgpt.config import Config
 from npgpt.gpt import GPT
 from npgpt.model.parameters import Affine
 from npgpt.tokenizer.encoding import Tokenizer
+from tests.helpers.small_gpt import CONFIG, OWN_SETTINGS, TOKENIZER, parameters
 
 
 def _saved(folder: Path, config: Config = CONFIG, tokenizer: Tokenizer | None = TOKENIZER) -> Path:

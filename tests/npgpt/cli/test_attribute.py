@@ -3,10 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import output, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_gpt import CONFIG, TOKENIZER, parameters
 
 import npgpt
 from npgpt.audit.attribution import attribute, neurons
@@ -16,6 +14,8 @@ from npgpt.checkpoints.save import save
 from npgpt.cli.grid import WIDTH, signed
 from npgpt.gpt import GPT
 from npgpt.model.parameters import from_arrays, to_arrays
+from tests.helpers.command_line import output, run
+from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 
 TEXT = "Shall I compare thee"
 

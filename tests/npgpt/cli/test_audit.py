@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import output, run
-from small_gpt import CONFIG, TOKENIZER, parameters
 
 import npgpt
 from npgpt.audit.report import figures
@@ -23,6 +21,8 @@ from npgpt.checkpoints import safetensors
 from npgpt.checkpoints.save import save
 from npgpt.cli.program import main
 from npgpt.ops.softmax import log_softmax
+from tests.helpers.command_line import output, run
+from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 
 PROMPT = "Shall I shall I"
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import run
+
+from tests.helpers.command_line import run
 
 LONG = " ".join(["7"] * 49)
 # argv, with {model}, {bare} and {tmp} for folders -> what the message must hold

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import output, run
-from small_gpt import CONFIG, parameters
 
 from npgpt.checkpoints.save import save
 from npgpt.cli import bench, machine
 from npgpt.config import RELEASED
 from npgpt.model.parameters import shapes
+from tests.helpers.command_line import output, run
+from tests.helpers.small_gpt import CONFIG, parameters
 
 
 @pytest.fixture(autouse=True)

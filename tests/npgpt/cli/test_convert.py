@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_making import TINY, random_arrays
-from command_line import output, run
-from dialects import NanoGPT, model_args
 
 import npgpt
 from npgpt.checkpoints.listing import list_tensors
 from npgpt.model.parameters import to_arrays
+from tests.helpers.checkpoint_making import TINY, random_arrays
+from tests.helpers.command_line import output, run
+from tests.helpers.dialects import NanoGPT, model_args
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import output, run
 
 import npgpt
 from npgpt.audit import saved
 from npgpt.checkpoints import safetensors
+from tests.helpers.command_line import output, run
 
 TEXT = "Shall I compare thee"
 

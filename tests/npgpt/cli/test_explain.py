@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import output
 
 import npgpt
 from npgpt.cli.output import piece
 from npgpt.ops.softmax import softmax
+from tests.helpers.command_line import output
 
 PROMPT = "Shall I"
 DECODERS = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import output, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
 from npgpt.cli.program import main
+from tests.helpers.command_line import output, run
 
 PROMPT = "Shall I"
 DRAWING = {

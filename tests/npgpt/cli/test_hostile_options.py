@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import run
+
+from tests.helpers.command_line import run
 
 DIGITS = "9" * 40
 TABLE = [

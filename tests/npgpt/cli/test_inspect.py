@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoint_making import TINY, random_arrays
-from command_line import output, run
-from dialects import linear, model_args
-from real_data import mgm_checkpoint
 
 from npgpt.checkpoints import safetensors
 from npgpt.config import from_json
 from npgpt.model.parameters import shapes
+from tests.helpers.checkpoint_making import TINY, random_arrays
+from tests.helpers.command_line import output, run
+from tests.helpers.dialects import linear, model_args
+from tests.helpers.real_data import mgm_checkpoint
 
 
 def test_json_tells_all(model: Path) -> None:

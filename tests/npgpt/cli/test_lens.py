@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import output, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from npgpt.audit.surprisal import rank
 from npgpt.cli.grid import WIDTH
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import softmax
+from tests.helpers.command_line import output, run
 
 TEXT = "Shall I compare thee"
 

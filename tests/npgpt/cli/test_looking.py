@@ -6,16 +6,16 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command_line import output
 from hypothesis import given
 from hypothesis import strategies as st
-from small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
 from npgpt.checkpoints.save import save
 from npgpt.cli import attribute, lens, looking, patch
 from npgpt.cli.grid import number, print_grid, signed
 from npgpt.errors import SettingError
 from npgpt.quoting import LONGEST
+from tests.helpers.command_line import output
+from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
 
 @given(st.integers(-12, 11), st.integers(1, 9))

@@ -3,12 +3,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from command_line import output, run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.cli import inputs
 from npgpt.model import mapped
+from tests.helpers.command_line import output, run
 
 LINUX = pytest.mark.skipif(mapped.resident() is None, reason="no /proc/self/statm, or no madvise")
 UNITS = {"": 1, "B": 1, "K": 10**3, "kB": 10**3, "MB": 10**6, "gb": 10**9, "TB": 10**12,

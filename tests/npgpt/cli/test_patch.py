@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import output, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from npgpt.audit import interventions, places, sweeps
 from npgpt.cli.grid import WIDTH
 from npgpt.gpt import GPT
 from npgpt.trace import compose, discard
+from tests.helpers.command_line import output, run
 
 # No two of these characters make one token.
 CLEAN, OTHER = "x.y.z.q.k.w.v.g.j", "x.u.z.q.k.w.v.g.b"

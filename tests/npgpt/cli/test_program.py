@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import interruptible, output, process, run
+
+from tests.helpers.command_line import interruptible, output, process, run
 
 COMMANDS = (
     "generate",

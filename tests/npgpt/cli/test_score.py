@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import output, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
+from tests.helpers.command_line import output, run
 
 TEXT = "Shall I compare thee to a summer's day?"
 

@@ -1,13 +1,13 @@
 import json
 from pathlib import Path
 
-from command_line import output
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from real_data import gpt2_tokenizer
 
 import npgpt
 from npgpt.tokenizer.files import load
+from tests.helpers.command_line import output
+from tests.helpers.real_data import gpt2_tokenizer
 
 
 @settings(max_examples=50)

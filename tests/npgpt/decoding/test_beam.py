@@ -7,9 +7,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-import slow_beams
-import slow_decoding as slow
-from beam_problems import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers import slow_beams
+from tests.helpers import slow_decoding as slow
+from tests.helpers.beam_problems import (
     SPELLING,
     assert_equal,
     assert_right,
@@ -18,9 +21,7 @@ from beam_problems import (
     problems,
     run,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from toy_language_model import Toy, random_logits
+from tests.helpers.toy_language_model import Toy, random_logits
 
 UNIT = Fraction(1, 2**53)
 

@@ -5,17 +5,18 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-import slow_decoding as slow
-from beam_problems import (
+from hypothesis import given, reject
+from scipy.stats import chisquare
+
+from tests.helpers import slow_decoding as slow
+from tests.helpers.beam_problems import (
     assert_right,
     assert_rows_do_not_matter,
     problems,
     run,
     some_uniforms,
 )
-from hypothesis import given, reject
-from scipy.stats import chisquare
-from toy_language_model import random_logits
+from tests.helpers.toy_language_model import random_logits
 
 FALSE_ALARM = 1e-6
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import slow_decoding as slow
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from score_rows import score_rows
 
 from npgpt.decoding.candidates import Beam, best, drawn, totals
 from npgpt.decoding.row import Row
+from tests.helpers import slow_decoding as slow
+from tests.helpers.score_rows import score_rows
 
 LAST = float(np.nextafter(1.0, 0.0))
 

@@ -5,18 +5,18 @@ from itertools import product
 
 import numpy as np
 import pytest
-from beam_problems import (
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from npgpt.ops.softmax import log_softmax
+from tests.helpers.beam_problems import (
     assert_right,
     assert_rows_do_not_matter,
     problems,
     run,
 )
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from slow_beams import holds
-from toy_language_model import random_logits
-
-from npgpt.ops.softmax import log_softmax
+from tests.helpers.slow_beams import holds
+from tests.helpers.toy_language_model import random_logits
 
 UNIT = Fraction(1, 2**53)
 

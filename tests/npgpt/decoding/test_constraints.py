@@ -2,9 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from slow_beams import depth, holds
 
 from npgpt.decoding.constraints import all_followed, progress, unmet, useful
+from tests.helpers.slow_beams import depth, holds
 
 TOKENS = st.integers(0, 2)
 PHRASE = st.lists(TOKENS, min_size=1, max_size=4).map(tuple)

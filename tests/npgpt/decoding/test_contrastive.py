@@ -4,11 +4,8 @@ import math
 
 import numpy as np
 import pytest
-import slow_contrastive
-import slow_decoding as slow
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 from npgpt.decoding.contrastive import candidates, contrast, contrastive_search, directions
 from npgpt.decoding.generate import generate, solve
@@ -16,6 +13,9 @@ from npgpt.decoding.problem import prepare
 from npgpt.decoding.reading import last_of
 from npgpt.decoding.settings import Settings
 from npgpt.errors import NonFiniteError, SettingError
+from tests.helpers import slow_contrastive
+from tests.helpers import slow_decoding as slow
+from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 SPELLING = ["a", "b", "ab", "ba", "", "c"]  # of tokens 0 to 5
 

@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 import pytest
-import slow_decoding as slow
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from toy_language_model import Toy, random_logits
 
 from npgpt.decoding.generate import generate
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import ContextLengthError, NonFiniteError, PromptError, SettingError
+from tests.helpers import slow_decoding as slow
+from tests.helpers.toy_language_model import Toy, random_logits
 
 FALSE_ALARM = 1e-6
 SPELLING = ["a", "b", "ab", "ba", "", "c"]  # of tokens 0 to 5

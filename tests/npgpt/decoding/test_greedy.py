@@ -1,7 +1,7 @@
 from hypothesis import given
-from score_rows import score_rows
 
 from npgpt.decoding.greedy import likeliest
+from tests.helpers.score_rows import score_rows
 
 
 @given(scores=score_rows(most_rows=1))

@@ -1,17 +1,8 @@
 """Diverse beam search against a plain one, beam search, and itself."""
 
 import numpy as np
-from beam_problems import (
-    assert_equal,
-    assert_right,
-    assert_rows_do_not_matter,
-    problems,
-    run,
-    spell,
-)
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_language_model import Toy
 
 from npgpt.decoding.beam import beam_search
 from npgpt.decoding.group_beam import diversity, group_beam_search
@@ -19,6 +10,15 @@ from npgpt.decoding.guidance import guided
 from npgpt.decoding.problem import prepare
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
+from tests.helpers.beam_problems import (
+    assert_equal,
+    assert_right,
+    assert_rows_do_not_matter,
+    problems,
+    run,
+    spell,
+)
+from tests.helpers.toy_language_model import Toy
 
 
 @given(problem=problems(groups=True), data=st.data())

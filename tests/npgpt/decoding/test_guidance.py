@@ -5,16 +5,16 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-import slow_decoding as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_language_model import Toy, random_logits
 
 from npgpt.decoding.generate import generate
 from npgpt.decoding.guidance import guidance
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.ops.softmax import log_softmax
+from tests.helpers import slow_decoding as slow
+from tests.helpers.toy_language_model import Toy, random_logits
 
 LOGITS = st.sampled_from([-math.inf, -3.5, -1.0, 0.0, 0.25, 2.0, 30.0])
 SCALES = st.sampled_from([0.25, 1.0, 1.5, 7.0])

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from small_gpt import small_gpt
 
 from npgpt.decoding.settings import from_keywords
 from npgpt.errors import ContextLengthError, NpgptError, PromptError, SettingError
+from tests.helpers.small_gpt import small_gpt
 
 GPT = small_gpt()
 HUGE, DIGITS = 10**30, 10**5000

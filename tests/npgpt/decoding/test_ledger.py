@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 from npgpt.decoding.generate import generate, solve
 from npgpt.decoding.ledger import Answer, Decision, Ledger
@@ -16,6 +15,7 @@ from npgpt.decoding.reading import last_of
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import SettingError
+from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 VOCAB = 4
 DECODERS = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 from npgpt.decoding.one_by_one import one_by_one
 from npgpt.decoding.step import Step
 from npgpt.errors import SettingError
+from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 NEW = st.lists(st.integers(0, 2), max_size=3)
 

@@ -1,11 +1,11 @@
 from fractions import Fraction
 
 import numpy as np
-import slow_decoding as slow
 from hypothesis import given
-from score_rows import score_rows
 
 from npgpt.decoding.probabilities import relative_probabilities
+from tests.helpers import slow_decoding as slow
+from tests.helpers.score_rows import score_rows
 
 
 @given(scores=score_rows())

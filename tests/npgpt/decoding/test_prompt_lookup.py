@@ -1,11 +1,11 @@
 import pytest
-import slow_speculative as slow
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.problem import prepare
 from npgpt.decoding.prompt_lookup import Lookup, prompt_lookup
 from npgpt.decoding.settings import Settings
+from tests.helpers import slow_speculative as slow
 
 
 @given(

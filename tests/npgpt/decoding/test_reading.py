@@ -1,9 +1,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 from npgpt.decoding.reading import complete, last_of, last_step, right_aligned
+from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
 VECTOR = st.integers(-3, 3).map(lambda value: np.array([value, 2.0 * value]))
 

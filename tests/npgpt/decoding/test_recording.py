@@ -1,7 +1,7 @@
 import numpy as np
-from toy_language_model import ToyReader, random_logits, random_vectors
 
 from npgpt.decoding.recording import recorded
+from tests.helpers.toy_language_model import ToyReader, random_logits, random_vectors
 
 
 def test_the_reading_is_handed_on_and_the_model_sees_its_own_states():

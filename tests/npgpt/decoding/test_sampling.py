@@ -2,14 +2,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import slow_decoding as slow
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from score_rows import score_rows
 
 from npgpt.decoding.sampling import draw
 from npgpt.decoding.uniforms import seed_uniforms
+from tests.helpers import slow_decoding as slow
+from tests.helpers.score_rows import score_rows
 
 LAST = float(np.nextafter(1.0, 0.0))
 UNIFORMS = st.one_of(

@@ -5,11 +5,8 @@ import math
 
 import numpy as np
 import pytest
-import slow_decoding as slow
-import slow_speculative
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from toy_language_model import Toy, ToyReader, random_logits
 
 from npgpt.decoding.generate import generate, solve
 from npgpt.decoding.problem import prepare
@@ -18,6 +15,9 @@ from npgpt.decoding.settings import Settings
 from npgpt.decoding.speculative import speculative_decoding
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import NonFiniteError, SettingError
+from tests.helpers import slow_decoding as slow
+from tests.helpers import slow_speculative
+from tests.helpers.toy_language_model import Toy, ToyReader, random_logits
 
 SPELLING = ["a", "b", "ab", "ba", "", "c"]  # of tokens 0 to 5
 LOOKUP = "lookup"

@@ -3,7 +3,6 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_language_model import Toy, ToyState, random_logits
 
 from npgpt.decoding.generate import generate
 from npgpt.decoding.problem import prepare
@@ -11,6 +10,7 @@ from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import Step
 from npgpt.decoding.steps import gather, steps
 from npgpt.decoding.uniforms import seed_uniforms
+from tests.helpers.toy_language_model import Toy, ToyState, random_logits
 
 PROMPTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4)
 

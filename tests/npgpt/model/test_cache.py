@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TinyModel, rows, tiny_models, whole_models
 
 from npgpt.errors import PromptError
 from npgpt.model.forward import forward
 from oracle.bounds.compare import excess
 from oracle.strategies.tokens import batches, chunkings
 from oracle.strategies.weights import build_weights
+from tests.helpers.tiny_models import TinyModel, rows, tiny_models, whole_models
 
 
 def in_chunks(model, tokens, mask, chunks, past=None):

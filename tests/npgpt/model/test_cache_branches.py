@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TinyModel, rows, tiny_models, whole_models
 
 from npgpt.errors import SettingError
 from npgpt.trace import Recorder
 from oracle.bounds.compare import excess
 from oracle.strategies.weights import build_weights
+from tests.helpers.tiny_models import TinyModel, rows, tiny_models, whole_models
 
 
 @pytest.fixture

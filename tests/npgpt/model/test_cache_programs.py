@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import rows, tiny_models, whole_models
 
 from oracle.bounds.compare import excess
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 STEPS = 7
 

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from checkpoint_making import random_arrays, random_parameters
 
 import npgpt
 from npgpt.checkpoints.open import open as open_checkpoint
@@ -18,6 +17,7 @@ from npgpt.model import eviction, mapped
 from npgpt.model.eviction import within
 from npgpt.model.forward import forward
 from npgpt.model.parameters import to_arrays
+from tests.helpers.checkpoint_making import random_arrays, random_parameters
 
 LINUX = pytest.mark.skipif(mapped.resident() is None, reason="no /proc/self/statm, or no madvise")
 CONFIG = Config(vocab_size=300, n_positions=8, n_embd=16, n_head=2, n_layer=9)

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_gpt import CONFIG, parameters
-from small_tiles import small_tiles
-from tiny_models import rows, tiny_models, whole_models
 
 from npgpt.model.forward import forward
 from npgpt.model.layout import column_major
@@ -16,6 +13,9 @@ from npgpt.model.parameters import to_arrays
 from npgpt.trace import Recorder
 from oracle.bounds.compare import excess
 from oracle.strategies.tokens import batches
+from tests.helpers.small_gpt import CONFIG, parameters
+from tests.helpers.small_tiles import small_tiles
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 
 @whole_models

@@ -3,12 +3,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import rows, tiny_models, whole_models
 
 from oracle import model as oracle
 from oracle.bounds.compare import excess
 from oracle.strategies.configs import ACTIVATIONS
 from oracle.strategies.tokens import batches
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 
 @whole_models

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tiny_models import TinyModel
 
 from npgpt.errors import ContextLengthError, PromptError
 from npgpt.model.forward import forward
 from oracle.strategies.weights import build_weights
+from tests.helpers.tiny_models import TinyModel
 
 CONFIG = {
     "vocab_size": 5, "n_positions": 4, "n_embd": 4, "n_layer": 1, "n_head": 2, "n_inner": None,

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_tiles import small_tiles
-from tiny_models import rows, tiny_models, whole_models
 
 from npgpt.checkpoints.bfloat16 import from_floats
 from npgpt.config import from_json
@@ -16,6 +14,8 @@ from npgpt.model.forward import forward
 from npgpt.model.parameters import from_arrays
 from npgpt.ops.half import widen
 from oracle.bounds.compare import excess
+from tests.helpers.small_tiles import small_tiles
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 LARGEST = 65504.0  # of float16
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import tiny_models, whole_models
 
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import noise_floor
 from oracle.strategies.tokens import PADDINGS, batches
+from tests.helpers.tiny_models import tiny_models, whole_models
 
 
 @pytest.mark.parametrize("padding", PADDINGS)

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import given
-from tiny_models import tiny_models
 
 from npgpt.config import from_json
 from npgpt.errors import CheckpointError
 from npgpt.model.parameters import from_arrays, shapes, to_arrays
 from oracle.strategies.configs import configs
 from oracle.strategies.weights import build_weights, weight_shapes
+from tests.helpers.tiny_models import tiny_models
 
 CONFIG = {
     "vocab_size": 5, "n_positions": 4, "n_embd": 4, "n_layer": 11, "n_head": 2, "n_inner": 3,

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import tiny_models, whole_models
 
 from npgpt.errors import PromptError, SettingError
 from npgpt.model.prefill import prefill
 from oracle.bounds.compare import excess
 from oracle.strategies.tokens import batches
+from tests.helpers.tiny_models import tiny_models, whole_models
 
 
 @whole_models

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
-from tiny_models import tiny_models, whole_models
 
 from npgpt.errors import NonFiniteError, PromptError, SettingError
 from npgpt.model.score import Score, default_stride, log_probabilities
 from oracle.bounds.compare import excess
+from tests.helpers.tiny_models import tiny_models, whole_models
 
 
 @whole_models

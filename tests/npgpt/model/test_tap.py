@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import rows, tiny_models, whole_models
 
 from npgpt.trace import INSIDE_BLOCKS, NAMES, OUTSIDE_BLOCKS, Recorder
 from oracle.bounds.compare import excess
 from oracle.strategies.configs import inner_width
 from oracle.strategies.tokens import chunkings
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 
 def shapes(config, batch, query, key, kept):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
@@ -10,6 +9,7 @@ import oracle.ops.activation as oracle_ops
 from npgpt.config import ACTIVATION_NAMES
 from npgpt.ops.activation import ACTIVATIONS, relu, silu
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
+from tests.helpers.held import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)
 

@@ -3,15 +3,15 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
-from whole_rows import on_whole_rows
 
 import oracle.bounds.attention as bounds
 from npgpt.ops.attention import Shared, attention, causal_mask
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays, build_array
+from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.whole_rows import on_whole_rows
 
 SCALES = st.sampled_from([1.0, 0.5, 0.125, 1 / 3, 30.0])
 

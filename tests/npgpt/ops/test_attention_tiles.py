@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
-from small_tiles import small_tiles
-from whole_rows import on_whole_rows
 
 import oracle.bounds.attention as bounds
 from npgpt.ops.attention import Shared, attention, causal_mask
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays
+from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.small_tiles import small_tiles
+from tests.helpers.whole_rows import on_whole_rows
 
 
 @st.composite

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, integer_dtypes
@@ -10,6 +9,7 @@ from npgpt.errors import PromptError
 from npgpt.ops.embedding import embedding
 from oracle.ops.embedding import embedding as oracle_embedding
 from oracle.strategies.arrays import KINDS, LAYOUTS, build_array
+from tests.helpers.held import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
 

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
-from small_tiles import small_tiles
 
 import oracle.bounds.linear as bounds
 from npgpt.ops import few_rows
 from npgpt.ops.linear import linear
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, arrays
+from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.small_tiles import small_tiles
 
 ORDERS = pytest.mark.parametrize("order", ["C", "F"])
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
@@ -10,6 +9,7 @@ import oracle.ops.gelu as oracle_ops
 from npgpt.ops.gelu import gelu, gelu_new
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import LAYOUTS, arrays
+from tests.helpers.held import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)
 FORMS = pytest.mark.parametrize("form", [gelu, gelu_new], ids=["gelu", "gelu_new"])

@@ -5,7 +5,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from npgpt.ops.half import is_finite, widen
 from npgpt.ops.linear import linear
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import FINITE_KINDS, arrays
+from tests.helpers.held import DTYPES, held_to_oracle
 
 PATTERNS = np.arange(2**16, dtype=np.uint16)
 HALVES = np.array([struct.unpack("<e", struct.pack("<H", bits))[0] for bits in range(2**16)])

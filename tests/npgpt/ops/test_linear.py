@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +7,7 @@ import oracle.bounds.linear as bounds
 from npgpt.ops.linear import SEVERAL, linear
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
+from tests.helpers.held import DTYPES, held_to_oracle
 
 SIDES = st.integers(1, 9)
 ORDERS = pytest.mark.parametrize("order", ["C", "F"])  # of the weight in memory

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from held import DTYPES, held_to_oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +8,7 @@ import oracle.ops.softmax as oracle_ops
 from npgpt.errors import SettingError
 from npgpt.ops.softmax import log_softmax, softmax
 from oracle.strategies.arrays import LAYOUTS, logits
+from tests.helpers.held import DTYPES, held_to_oracle
 
 LEADING = st.lists(st.integers(0, 3), max_size=2).map(tuple)
 SHAPES = st.tuples(LEADING, st.integers(1, 9)).map(lambda s: (*s[0], s[1]))

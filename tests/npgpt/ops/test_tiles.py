@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
-from held import DTYPES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
-from small_tiles import small_tiles
 
 from npgpt.ops.gelu import gelu_new
 from npgpt.ops.layer_norm import layer_norm
 from npgpt.ops.tiles import TILE, by_rows, parts
 from oracle.strategies.arrays import arrays
+from tests.helpers.held import DTYPES
+from tests.helpers.small_tiles import small_tiles
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9)
 

@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_tokenizers import as_bytes
 from tokenizers import pre_tokenizers
 
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer.byte_alphabet import ALPHABET, to_bytes, to_printable
+from tests.helpers.reference_tokenizers import as_bytes
 
 
 def test_each_byte_has_the_character_that_the_definition_gives_it() -> None:

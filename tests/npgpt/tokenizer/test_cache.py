@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from text_strategies import texts
 
 from npgpt.tokenizer import encoding
 from npgpt.tokenizer.training import train
+from tests.helpers.text_strategies import texts
 
 TRAINED = train(["to be or not to be, that is the question"] * 2, vocab_size=280)
 

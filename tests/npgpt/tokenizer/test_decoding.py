@@ -2,11 +2,11 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_tokenizers import gpt2, gpt2_hugging_face_special, gpt2_tiktoken
-from text_strategies import texts
 
 from npgpt.tokenizer.encoding import incremental_decoder
 from npgpt.tokenizer.training import train
+from tests.helpers.reference_tokenizers import gpt2, gpt2_hugging_face_special, gpt2_tiktoken
+from tests.helpers.text_strategies import texts
 
 SINGLE_BYTES = train([], vocab_size=257)
 

@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_tokenizers import (
+
+from npgpt.errors import TokenizerError
+from npgpt.tokenizer.byte_alphabet import ALPHABET
+from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.training import train
+from tests.helpers.reference_tokenizers import (
     END_OF_TEXT,
     gpt2,
     gpt2_hugging_face,
     gpt2_hugging_face_special,
     gpt2_tiktoken,
 )
-from text_strategies import texts
-
-from npgpt.errors import TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
-from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.training import train
+from tests.helpers.text_strategies import texts
 
 BYTES = {letter: index for index, letter in enumerate(ALPHABET)}
 

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from reference_tokenizers import END_OF_TEXT, gpt2, gpt2_hugging_face_special, gpt2_tiktoken
+
+from tests.helpers.reference_tokenizers import (
+    END_OF_TEXT,
+    gpt2,
+    gpt2_hugging_face_special,
+    gpt2_tiktoken,
+)
 
 CHUNK = 1 << 14
 

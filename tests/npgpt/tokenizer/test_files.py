@@ -7,14 +7,14 @@ import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
-from real_data import gpt2_tokenizer
-from reference_tokenizers import byte_level, gpt2, gpt2_hugging_face_special
-from text_strategies import texts
 
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer.encoding import Tokenizer
 from npgpt.tokenizer.files import load, save
 from npgpt.tokenizer.training import train
+from tests.helpers.real_data import gpt2_tokenizer
+from tests.helpers.reference_tokenizers import byte_level, gpt2, gpt2_hugging_face_special
+from tests.helpers.text_strategies import texts
 
 TRAINED = train(["to be or not to be, that is the question"], vocab_size=270)
 MORE = {"<pad>": TRAINED.vocab_size, "<tool é>": TRAINED.vocab_size + 1}

@@ -1,7 +1,8 @@
 """Ids that OpenAI's GPT-2 gives."""
 
 import pytest
-from reference_tokenizers import gpt2
+
+from tests.helpers.reference_tokenizers import gpt2
 
 ANSWERS = {
     "": [],

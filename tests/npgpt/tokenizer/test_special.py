@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from text_strategies import texts
 
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer.special import check_text, cut
+from tests.helpers.text_strategies import texts
 
 SPECIAL = {"<|endoftext|>": 0, "<a": 1, "<a>": 2, ".*": 3}
 NAMES = {id_: token for token, id_ in SPECIAL.items()}

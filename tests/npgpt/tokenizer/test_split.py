@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
-from reference_tokenizers import PATTERN
-from text_strategies import texts
 from tokenizers import Regex, pre_tokenizers
 
 from npgpt.tokenizer.split import split
+from tests.helpers.reference_tokenizers import PATTERN
+from tests.helpers.text_strategies import texts
 
 
 @given(texts)

@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from text_strategies import texts
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import models, pre_tokenizers, trainers
 
@@ -13,6 +12,7 @@ from npgpt.errors import TokenizerError
 from npgpt.tokenizer.byte_alphabet import ALPHABET, to_printable
 from npgpt.tokenizer.split import split
 from npgpt.tokenizer.training import train
+from tests.helpers.text_strategies import texts
 
 END_OF_TEXT = "<|endoftext|>"
 

@@ -9,11 +9,11 @@ from types import ModuleType
 
 import pytest
 import tiktoken
-from make_unicode_table import TABLE, VERSION, table
 from tokenizers import Regex, pre_tokenizers
 
 from npgpt.tokenizer import unicode_table
 from npgpt.tokenizer.split import WHITE_SPACE
+from tests.helpers.make_unicode_table import TABLE, VERSION, table
 
 SCALARS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
 CLASSES = {

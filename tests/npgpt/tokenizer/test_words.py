@@ -5,11 +5,11 @@ import random
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from text_strategies import texts
 
 from npgpt.tokenizer import words as module
 from npgpt.tokenizer.split import split
 from npgpt.tokenizer.words import CONTRACTED, by_arrays, words
+from tests.helpers.text_strategies import texts
 
 # What words turn on, close together: kinds of character, spaces, contractions and their parts.
 pieces = st.sampled_from(

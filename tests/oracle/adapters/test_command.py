@@ -9,7 +9,6 @@ import time
 
 import numpy as np
 import pytest
-from foreign_examples import C_BUGS, FOREIGN, error, judged, unseen, wrong
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
@@ -19,6 +18,7 @@ from oracle.adapters.command import command
 from oracle.adapters.guard import DIED, GARBLED, HUNG, RAISED, Misbehaviour
 from oracle.adapters.json_lines import FILES_KEPT, Shelf, dumps, loads, numbers
 from oracle.adapters.subject import NoSubject
+from tests.helpers.foreign_examples import C_BUGS, FOREIGN, error, judged, unseen, wrong
 
 LIMIT = 3.0  # in which 16 MiB are said and heard, on a busy machine too
 WEIGHTS = {"wte.weight": np.ones((1, 1), np.float32)}

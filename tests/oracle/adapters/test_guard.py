@@ -1,6 +1,5 @@
 import pickle
 
-import naughty
 import numpy as np
 import pytest
 import torch
@@ -19,6 +18,7 @@ from oracle.adapters.guard import (
     plain_answer,
 )
 from oracle.adapters.subject import Subject
+from tests.foreign import naughty
 
 
 def call(function, *arguments, name="logits", **keywords):

@@ -4,7 +4,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from foreign_examples import error, judged, unseen, wrong
 
 from oracle.adapters.guard import (
     CHANGED_ANSWER,
@@ -17,6 +16,7 @@ from oracle.adapters.guard import (
 )
 from oracle.adapters.isolated import isolated
 from oracle.adapters.subject import NoSubject
+from tests.helpers.foreign_examples import error, judged, unseen, wrong
 
 LIMIT = 1.5
 WEIGHTS = {"wte.weight": np.ones((1, 1))}
@@ -24,7 +24,7 @@ WEIGHTS = {"wte.weight": np.ones((1, 1))}
 
 @pytest.fixture(scope="module")
 def subject():
-    with isolated("naughty", seconds=LIMIT) as found:
+    with isolated("tests.foreign.naughty", seconds=LIMIT) as found:
         yield found
 
 
@@ -33,7 +33,7 @@ def do(subject, deed):
 
 
 def test_what_is_offered(subject):
-    assert (subject.name, subject.dtype) == ("naughty", "float32")
+    assert (subject.name, subject.dtype) == ("tests.foreign.naughty", "float32")
     assert subject.process is subject.encode is None
     assert list(subject.ops) == ["double"]
     assert subject.ops["double"](np.ones(2), offset=3).tolist() == [5, 5]
@@ -178,8 +178,11 @@ def test_tensors_that_it_asks_with_come_back_as_tensors(tmp_path, monkeypatch):
     ("path", "says"),
     [
         ("no_such_module", "no_such_module could not be loaded: ModuleNotFoundError"),
-        ("naughty:nothing", "naughty:nothing could not be loaded: AttributeError"),
-        ("naughty:DEEDS", "naughty:DEEDS offers nothing to judge"),
+        (
+            "tests.foreign.naughty:nothing",
+            "tests.foreign.naughty:nothing could not be loaded: AttributeError",
+        ),
+        ("tests.foreign.naughty:DEEDS", "tests.foreign.naughty:DEEDS offers nothing to judge"),
         ("leaves", "leaves could not be loaded: SystemExit: 4"),
         (
             "dies",
@@ -205,7 +208,7 @@ def test_the_current_directory_is_searched(tmp_path, monkeypatch):
 
 
 def test_a_foreign_model_is_within_the_noise_floor():
-    with isolated("adapter:subject", seconds=60) as subject:
+    with isolated("tests.foreign.adapter:subject", seconds=60) as subject:
         assert all(error(subject, example, *floor) <= 1 for example, floor in judged(100))
         assert wrong(subject) == set()
 
@@ -213,7 +216,7 @@ def test_a_foreign_model_is_within_the_noise_floor():
 def test_its_bugs_are_not(monkeypatch):
     def with_bug(bug):
         monkeypatch.setenv("GPT2_BUG", bug)
-        return isolated("adapter:subject", seconds=60)
+        return isolated("tests.foreign.adapter:subject", seconds=60)
 
     assert unseen(with_bug, judged(100)) == []
     for bug in ("layers-file-order", "missing-tensor-random", "context-wraps"):

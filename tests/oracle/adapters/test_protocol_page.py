@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from foreign_examples import error, judged, refuses
 
 import oracle.adapters.command
 from oracle.adapters.answers import PARAMETERS
@@ -16,6 +15,7 @@ from oracle.adapters.json_lines import DTYPES, LONGEST_LINE
 from oracle.adapters.subject import FUNCTIONS
 from oracle.bounds.rounding import FORMATS
 from oracle.strategies.configs import ACTIVATIONS
+from tests.helpers.foreign_examples import error, judged, refuses
 
 PAGE = Path(oracle.adapters.command.__file__).with_name("PROTOCOL.md").read_text("utf-8")
 REFUSED = "gelu"

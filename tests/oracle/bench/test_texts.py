@@ -2,11 +2,10 @@
 
 import shutil
 
-from real_data import gpt2_tokenizer
-
 from oracle.bench.contest import Setup
 from oracle.bench.contestants import npgpt, tiktoken
 from oracle.bench.texts import TEXT, VOCABULARY, text, vocabulary
+from tests.helpers.real_data import gpt2_tokenizer
 
 
 def cache_with(folder, *, files):

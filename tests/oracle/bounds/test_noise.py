@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from oracle.bounds.rounding import format_of
 from oracle.strategies.configs import configs
 from oracle.strategies.tokens import build_batch
 from oracle.strategies.weights import KINDS, build_weights, weights
+from tests.helpers.device import DEVICE
 
 whole_models = settings(max_examples=settings.default.max_examples // 4)
 CONFIG = {

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from honest import ORDERS, total
 from hypothesis import assume, given, target
 from hypothesis import strategies as st
 
 from oracle.bounds.compare import excess
 from oracle.bounds.softmax import log_softmax, softmax
 from oracle.strategies.arrays import logits
+from tests.helpers.honest import ORDERS, total
 
 SLACK = 60  # times the largest honest error on ordinary rows of 50
 TEMPERATURES = (1.0, 0.7, 3.0, 0.01, 50.0)

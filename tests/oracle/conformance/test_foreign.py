@@ -69,7 +69,7 @@ def in_javascript(bug):
 
 def in_numpy(bug, monkeypatch):
     monkeypatch.setenv("GPT2_BUG", bug)
-    return isolated("adapter:subject")
+    return isolated("tests.foreign.adapter:subject")
 
 
 def named_first(judgement, bug):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from broken import changed, clean
 
 from oracle.adapters import npgpt, pytorch
 from oracle.adapters.guard import guarded
@@ -11,6 +10,7 @@ from oracle.conformance.catalogue import CHECKS, named
 from oracle.conformance.judge import judge
 from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
 from oracle.conformance.table import as_data, summary
+from tests.helpers.broken import changed, clean
 
 EXAMPLES = 10
 SLOW = ("draws/goodness-of-fit",)

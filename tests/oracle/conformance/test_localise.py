@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from broken import clean, only_logits
 from torch.nn import functional as F  # noqa: N812
 
 from oracle import model
@@ -13,6 +12,7 @@ from oracle.conformance.localise import depths, localise
 from oracle.conformance.outcome import run
 from oracle.conformance.power import mutated
 from oracle.mutants.mutant import Mutant
+from tests.helpers.broken import clean, only_logits
 
 CHECKS = named("model/flags", "model/padding", "model/layers")
 BLOCK, FORWARD, NORM = model._block, model.forward, model.layer_norm

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from toy_decoding import NARROW, least_margin, of_toy, rounding, solve, table, whole_texts
 
 from oracle.decoding.beams import search_beams
 from oracle.decoding.brute_force import best_texts, drawn_in_turn
@@ -15,6 +14,15 @@ from oracle.decoding.generate import generate
 from oracle.decoding.rows import start_rows
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import text_of, toy_language_models
+from tests.helpers.toy_decoding import (
+    NARROW,
+    least_margin,
+    of_toy,
+    rounding,
+    solve,
+    table,
+    whole_texts,
+)
 
 PENALTIES = st.sampled_from([1.0, 0.0, 2.0, -1.0])
 small_toys = toy_language_models(kinds=["small", "steep"])

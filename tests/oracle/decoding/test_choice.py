@@ -2,14 +2,14 @@ import math
 
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_decoding import NARROW, of_toy
 
 from oracle.decoding.brute_force import cells
 from oracle.decoding.choice import draw, highest
 from oracle.strategies.toy_language_models import toy_language_models
+from tests.helpers.device import DEVICE
+from tests.helpers.toy_decoding import NARROW, of_toy
 
 LAST = 1 - 2.0**-53  # the largest uniform
 

@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_decoding import of_toy, rounding, solve, table, whole_texts
 
 from oracle.decoding.brute_force import best_texts
 from oracle.decoding.generate import generate
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import text_of, toy_language_models
+from tests.helpers.toy_decoding import of_toy, rounding, solve, table, whole_texts
 
 PHRASES = st.lists(st.integers(1, 2), min_size=1, max_size=3)
 CONSTRAINTS = st.lists(PHRASES | st.lists(PHRASES, min_size=1, max_size=2), min_size=1, max_size=2)

@@ -2,13 +2,13 @@ import math
 
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import assume, given
-from toy_decoding import NARROW, least_margin, solve, table, whole_texts
 
 from oracle.decoding.contrastive import nearest_cosine
 from oracle.decoding.generate import generate
 from oracle.strategies.decoding_problems import decoding_problems
+from tests.helpers.device import DEVICE
+from tests.helpers.toy_decoding import NARROW, least_margin, solve, table, whole_texts
 
 VECTORS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]).double().to(DEVICE)
 

@@ -2,14 +2,14 @@ import math
 
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_decoding import NARROW, of_toy
 
 from oracle.decoding import filters
 from oracle.decoding.brute_force import filtered
 from oracle.strategies.toy_language_models import toy_language_models
+from tests.helpers.device import DEVICE
+from tests.helpers.toy_decoding import NARROW, of_toy
 
 VALUES = {
     "top_h": [0.5, 0.9, 0.1],

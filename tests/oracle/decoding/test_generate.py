@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from toy_decoding import NARROW, least_margin, noise, of_toy, rounding, solve, whole_texts
 
 from oracle.decoding.generate import decoder_of
 from oracle.decoding.pipeline import PROCESSORS
@@ -17,6 +16,15 @@ from oracle.strategies.decoding_problems import (
     room_of,
 )
 from oracle.strategies.toy_language_models import build_toy
+from tests.helpers.toy_decoding import (
+    NARROW,
+    least_margin,
+    noise,
+    of_toy,
+    rounding,
+    solve,
+    whole_texts,
+)
 
 # Few ties, whatever is decoded.
 CLEAR = st.builds(

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from device import DEVICE
 
 from oracle import model
 from oracle.decoding.generate import generate
 from oracle.decoding.language_model import from_weights
 from oracle.strategies.weights import build_weights
+from tests.helpers.device import DEVICE
 
 CONFIG = {"vocab_size": 11, "n_positions": 12, "n_embd": 8, "n_layer": 2, "n_head": 2}
 CONFIG |= {"n_inner": 16, "tie_word_embeddings": True}

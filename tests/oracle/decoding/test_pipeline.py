@@ -4,14 +4,14 @@ import math
 
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_decoding import NARROW, of_toy, whole_texts
 
 from oracle.decoding.pipeline import gain, process, stages
 from oracle.decoding.rows import start_rows
 from oracle.strategies.decoding_problems import decoding_problems
+from tests.helpers.device import DEVICE
+from tests.helpers.toy_decoding import NARROW, of_toy, whole_texts
 
 ORDER = [
     "sequence_bias",

@@ -2,11 +2,11 @@ import math
 
 import pytest
 import torch
-from device import DEVICE
 
 from oracle.decoding import processors as p
 from oracle.decoding.rows import counts, right_aligned
 from oracle.ops.softmax import log_softmax
+from tests.helpers.device import DEVICE
 
 INF = math.inf
 

@@ -1,12 +1,12 @@
 import pytest
 from hypothesis import given
-from toy_decoding import of_toy, solve, table, whole_texts
 
 from oracle.decoding.generate import decoder_of, generate
 from oracle.decoding.language_model import LanguageModel
 from oracle.decoding.speculative import look_up
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import build_toy
+from tests.helpers.toy_decoding import of_toy, solve, table, whole_texts
 
 
 @whole_texts

@@ -4,15 +4,15 @@ import math
 
 import pytest
 import torch
-from device import DEVICE
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from toy_decoding import least_margin, of_toy, solve, table, whole_texts
 
 from oracle.decoding.brute_force import cells, filtered, sampled
 from oracle.decoding.generate import generate
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import text_of, toy_language_models
+from tests.helpers.device import DEVICE
+from tests.helpers.toy_decoding import least_margin, of_toy, solve, table, whole_texts
 
 EVEN = table(lambda row: [0.25, 0.5, 0.25])
 

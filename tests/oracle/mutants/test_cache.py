@@ -1,12 +1,12 @@
 import pytest
 import torch
-from device import DEVICE
-from mutated import shows, some_examples
 
 from oracle import model
 from oracle.mutants.cache import MUTANTS
 from oracle.mutants.catalogue import named
 from oracle.strategies.weights import build_weights
+from tests.helpers.device import DEVICE
+from tests.helpers.mutated import shows, some_examples
 
 KNOWN = ("cache-position-restart", "cache-wpe-skipped", "cache-mask-rows", "cache-leaks")
 

@@ -3,8 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from device import DEVICE
-from mutated import shows, some_examples
 
 from oracle import model
 from oracle.bounds.compare import excess
@@ -14,6 +12,8 @@ from oracle.mutants.model import MUTANTS
 from oracle.strategies.configs import ACTIVATIONS
 from oracle.strategies.tokens import build_batch
 from oracle.strategies.weights import build_weights
+from tests.helpers.device import DEVICE
+from tests.helpers.mutated import shows, some_examples
 
 # Bugs that are known to have happened; the catalogue may have more, never fewer.
 KNOWN = {

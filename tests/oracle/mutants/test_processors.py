@@ -1,8 +1,8 @@
 import pytest
-from decoding_subject import kills, meant_for
 
 from oracle.conformance.checks.processors import CHECKS
 from oracle.mutants.processors import MUTANTS
+from tests.helpers.decoding_subject import kills, meant_for
 
 # Which check is meant for which bugs: those whose ids begin so, the first that fits.
 MEANT = {

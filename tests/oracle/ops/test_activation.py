@@ -1,4 +1,3 @@
-import exact_ops
 import numpy as np
 import pytest
 import torch
@@ -11,6 +10,7 @@ from oracle.bounds.compare import excess
 from oracle.ops.activation import ACTIVATIONS, relu, silu
 from oracle.ops.gelu import gelu, gelu_new
 from oracle.strategies.arrays import KINDS, arrays
+from tests.helpers import exact_ops
 
 SHAPES = array_shapes(max_dims=2, max_side=9)
 DTYPES = st.sampled_from([np.float32, np.float64])

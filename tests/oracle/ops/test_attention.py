@@ -1,4 +1,3 @@
-import exact_ops
 import numpy as np
 import pytest
 import torch
@@ -9,6 +8,7 @@ from oracle.bounds import attention as bound
 from oracle.bounds.compare import excess
 from oracle.ops.attention import attention, causal_mask, keep
 from oracle.strategies.arrays import MAX_SEED, arrays
+from tests.helpers import exact_ops
 
 SIDE = st.integers(1, 4)
 DTYPES = st.sampled_from([np.float32, np.float64])

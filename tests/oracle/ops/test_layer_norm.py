@@ -1,4 +1,3 @@
-import exact_ops
 import numpy as np
 import torch
 from hypothesis import given
@@ -8,6 +7,7 @@ from oracle.bounds import layer_norm as bound
 from oracle.bounds.compare import excess
 from oracle.ops.layer_norm import layer_norm
 from oracle.strategies.arrays import arrays
+from tests.helpers import exact_ops
 
 DTYPES = st.sampled_from([np.float32, np.float64])
 EPSILONS = st.sampled_from([1e-5, 1e-12, 1e-3])

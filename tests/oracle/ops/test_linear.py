@@ -1,6 +1,5 @@
 from fractions import Fraction
 
-import exact_ops
 import numpy as np
 import torch
 from hypothesis import given
@@ -10,6 +9,7 @@ from oracle.bounds import linear as bound
 from oracle.bounds.compare import excess
 from oracle.ops.linear import linear
 from oracle.strategies.arrays import arrays
+from tests.helpers import exact_ops
 
 SIDE = st.integers(1, 6)
 DTYPES = st.sampled_from([np.float32, np.float64])

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
-from simplest import simplest
 
 from oracle.strategies.arrays import (
     FINITE_KINDS,
@@ -15,6 +14,7 @@ from oracle.strategies.arrays import (
     laid_out,
     logits,
 )
+from tests.helpers.simplest import simplest
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=7)
 DTYPES = st.sampled_from([np.float32, np.float64])

@@ -2,9 +2,9 @@ import json
 
 import pytest
 from hypothesis import given
-from simplest import simplest
 
 from oracle.strategies.configs import ACTIVATIONS, EPSILONS, configs, inner_width
+from tests.helpers.simplest import simplest
 
 SIMPLEST = {
     "vocab_size": 1,

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simplest import simplest
-from toy_decoding import solve
 
 from oracle.strategies.decoding_problems import (
     DECODERS,
@@ -17,6 +15,8 @@ from oracle.strategies.decoding_problems import (
     settings_of,
 )
 from oracle.strategies.toy_language_models import build_toy, toy_language_models
+from tests.helpers.simplest import simplest
+from tests.helpers.toy_decoding import solve
 
 decoders = pytest.mark.parametrize("decoder", DECODERS)
 

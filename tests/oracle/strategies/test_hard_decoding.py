@@ -4,7 +4,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simplest import simplest
 
 from oracle.conformance.explore import collect
 from oracle.strategies.decoding_problems import DECODERS, draws, room_of, settings_of
@@ -15,6 +14,7 @@ from oracle.strategies.hard_decoding import (
     difficulties,
     hard_problems,
 )
+from tests.helpers.simplest import simplest
 
 every_difficulty = pytest.mark.parametrize("name", DIFFICULTIES)
 

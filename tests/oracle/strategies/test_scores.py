@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from simplest import simplest
 
 from oracle.conformance.explore import collect
 from oracle.decoding.pipeline import PROCESSORS
@@ -16,6 +15,7 @@ from oracle.strategies.scores import (
     build_logits,
     score_problems,
 )
+from tests.helpers.simplest import simplest
 
 
 def test_every_processor_of_scores_alone_is_there():

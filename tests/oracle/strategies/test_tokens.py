@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simplest import simplest
 
 from oracle.strategies.tokens import PADDINGS, batches, build_batch, chunkings
+from tests.helpers.simplest import simplest
 
 CONFIG = {"vocab_size": 11, "n_positions": 6}
 

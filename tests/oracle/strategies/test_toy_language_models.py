@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simplest import simplest
 
 from oracle.strategies.toy_language_models import KINDS, build_toy, text_of, toy_language_models
+from tests.helpers.simplest import simplest
 
 
 @given(toy_language_models(), st.lists(st.integers(0, 1), max_size=3))

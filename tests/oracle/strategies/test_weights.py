@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simplest import simplest
 
 from oracle import model
 from oracle.strategies.configs import configs
 from oracle.strategies.weights import KINDS, MAX_SEED, build_weights, weight_shapes, weights
+from tests.helpers.simplest import simplest
 
 CONFIG = {
     "vocab_size": 40,

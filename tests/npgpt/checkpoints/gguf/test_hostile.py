@@ -1,7 +1,10 @@
 import struct
 
 import pytest
-from gguf_making import (
+
+from npgpt.checkpoints.gguf.reader import read
+from npgpt.errors import CheckpointError
+from tests.helpers.gguf_making import (
     ARRAY,
     BOOL,
     F16,
@@ -24,10 +27,7 @@ from gguf_making import (
     text_value,
     uint32,
 )
-from refusal import check_refused
-
-from npgpt.checkpoints.gguf.reader import read
-from npgpt.errors import CheckpointError
+from tests.helpers.refusal import check_refused
 
 ALIGN = "general.alignment"
 EPS = "gpt2.attention.layer_norm_epsilon"

@@ -7,7 +7,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from gguf_making import (
+
+from npgpt.checkpoints.gguf.reader import read
+from npgpt.errors import CheckpointError, ConfigError, TokenizerError
+from npgpt.tokenizer.byte_alphabet import ALPHABET
+from tests.helpers.gguf_making import (
     ARRAY,
     BOOL,
     CONTROL,
@@ -27,10 +31,6 @@ from gguf_making import (
     text_value,
     with_tokens,
 )
-
-from npgpt.checkpoints.gguf.reader import read
-from npgpt.errors import CheckpointError, ConfigError, TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
 
 MUCH = 64 * 2**20
 SECONDS = 5  # for what takes a fifth of one on an idle machine; the promise is one second

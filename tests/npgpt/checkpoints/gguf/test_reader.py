@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
-from checkpoint_making import is_mapped
-from gguf_making import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt import config as configs
+from npgpt.checkpoints.gguf.reader import read
+from npgpt.config import Config
+from npgpt.errors import NpgptError
+from tests.helpers.checkpoint_making import is_mapped
+from tests.helpers.gguf_making import (
     BOOL,
     F16,
     FLOAT32,
@@ -21,13 +28,6 @@ from gguf_making import (
     of,
     uint32,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from npgpt import config as configs
-from npgpt.checkpoints.gguf.reader import read
-from npgpt.config import Config
-from npgpt.errors import NpgptError
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
 

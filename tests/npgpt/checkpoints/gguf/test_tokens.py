@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
-from gguf_making import (
+
+from npgpt.checkpoints.gguf.reader import read
+from npgpt.errors import CheckpointError, TokenizerError
+from tests.helpers.gguf_making import (
     BOOL,
     CONTROL,
     INT32,
@@ -19,9 +22,6 @@ from gguf_making import (
     uint32,
     with_tokens,
 )
-
-from npgpt.checkpoints.gguf.reader import read
-from npgpt.errors import CheckpointError, TokenizerError
 
 MODEL, PRE, TOKENS, TYPE, MERGES = (
     f"tokenizer.ggml.{name}" for name in ("model", "pre", "tokens", "token_type", "merges")

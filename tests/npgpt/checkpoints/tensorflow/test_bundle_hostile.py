@@ -6,9 +6,13 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from make_tensorflow_bundles import SAMPLES
-from refusal import check_refused
-from tensorflow_making import (
+
+from npgpt.checkpoints.tensorflow.bundle import LIMIT, MAX_TENSORS, read
+from npgpt.checkpoints.tensorflow.table import entries
+from npgpt.errors import CheckpointError
+from tests.helpers.make_tensorflow_bundles import SAMPLES
+from tests.helpers.refusal import check_refused
+from tests.helpers.tensorflow_making import (
     DATA,
     FOUR,
     INDEX,
@@ -33,10 +37,6 @@ from tensorflow_making import (
     varint,
     write,
 )
-
-from npgpt.checkpoints.tensorflow.bundle import LIMIT, MAX_TENSORS, read
-from npgpt.checkpoints.tensorflow.table import entries
-from npgpt.errors import CheckpointError
 
 MUCH = 64 * 2**20
 GOOD = one()

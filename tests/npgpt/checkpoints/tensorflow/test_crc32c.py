@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow_making import bytewise_crc, slow_crc, slow_mask
 
 from npgpt.checkpoints.files import map_file
 from npgpt.checkpoints.tensorflow import crc32c as module
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
+from tests.helpers.tensorflow_making import bytewise_crc, slow_crc, slow_mask
 
 # RFC 3720, appendix B.4, and the catalogue of parametrised CRC algorithms.
 KNOWN = {

@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from make_tensorflow_bundles import HPARAMS
 
 from npgpt.checkpoints.tensorflow.hparams import FILE_NAME, read
 from npgpt.config import RELEASED, from_json
 from npgpt.errors import CheckpointError, ConfigError
+from tests.helpers.make_tensorflow_bundles import HPARAMS
 
 RELEASED_124M = {"n_vocab": 50257, "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12}
 BAD = {

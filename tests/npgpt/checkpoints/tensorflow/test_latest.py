@@ -1,11 +1,11 @@
 import os
 
 import pytest
-from refusal import check_refused
-from tensorflow_making import one, write
 
 from npgpt.checkpoints.tensorflow.latest import index_of
 from npgpt.errors import CheckpointError
+from tests.helpers.refusal import check_refused
+from tests.helpers.tensorflow_making import one, write
 
 
 def naming(path):

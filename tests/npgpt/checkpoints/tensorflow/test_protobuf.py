@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow_making import number, part, varint
 
 from npgpt.checkpoints.tensorflow.protobuf import BYTES, FIXED32, VARINT, Field, parse
 from npgpt.errors import CheckpointError
+from tests.helpers.tensorflow_making import number, part, varint
 
 KNOWN = {
     1: Field("count", VARINT),

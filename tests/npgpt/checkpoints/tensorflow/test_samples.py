@@ -1,11 +1,11 @@
 """What TensorFlow wrote (see make_tensorflow_bundles.py), npgpt reads to the same numbers."""
 
 import pytest
-from checkpoint_making import is_mapped
-from make_tensorflow_bundles import HPARAMS, SAMPLES, gpt2, kinds, one_by_one
 
 from npgpt.checkpoints.tensorflow.bundle import FORM, read
 from npgpt.checkpoints.tensorflow.latest import index_of
+from tests.helpers.checkpoint_making import is_mapped
+from tests.helpers.make_tensorflow_bundles import HPARAMS, SAMPLES, gpt2, kinds, one_by_one
 
 FOLDER = SAMPLES.name
 EXPECTED = {"gpt2": gpt2, "shards": gpt2, "kinds": kinds, "one_by_one": one_by_one}

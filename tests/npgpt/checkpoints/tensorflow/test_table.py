@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow_making import block, item, one_block, packed, table
 
 from npgpt.checkpoints.tensorflow.table import entries
 from npgpt.errors import CheckpointError
+from tests.helpers.tensorflow_making import block, item, one_block, packed, table
 
 keys = st.text("ab\x7f", max_size=6).map(str.encode)
 contents = st.dictionaries(keys, st.binary(max_size=4), min_size=1, max_size=6)

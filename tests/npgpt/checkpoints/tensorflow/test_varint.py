@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow_making import varint as written
 
 from npgpt.checkpoints.tensorflow.varint import read, signed
 from npgpt.errors import CheckpointError
+from tests.helpers.tensorflow_making import varint as written
 
 EDGES = st.sampled_from([2**k + d for k in range(7, 64, 7) for d in (-1, 0)] + [0, 2**64 - 1])
 

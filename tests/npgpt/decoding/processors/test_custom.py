@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, id_sets, rows_and_scores
 
 from npgpt.decoding.processors.custom import checked, prefix_allowed
 from npgpt.decoding.row import Row
 from npgpt.errors import SettingError
+from tests.helpers.rows_and_scores import assert_same, id_sets, rows_and_scores
 
 ROW = Row([5, 6], 1, prompt=3)
 

@@ -2,13 +2,13 @@ import math
 
 import numpy as np
 import pytest
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, by_row
-from score_rows import score_rows
 
 from npgpt.decoding.processors.entropy_filters import eta_cutoff, top_h, typical_p
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, by_row
+from tests.helpers.score_rows import score_rows
 
 INF = math.inf
 SHARES = st.one_of(

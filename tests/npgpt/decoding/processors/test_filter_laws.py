@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same
-from score_rows import score_rows
 
 from npgpt.decoding.processors.entropy_filters import eta_cutoff, top_h, typical_p
 from npgpt.decoding.processors.filters import epsilon_cutoff, min_p, top_k, top_p
+from tests.helpers.rows_and_scores import assert_same
+from tests.helpers.score_rows import score_rows
 
 INF = math.inf
 FILTERS = {

@@ -2,13 +2,13 @@ import math
 
 import numpy as np
 import pytest
-import slow_processors as slow
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, by_row
-from score_rows import score_rows
 
 from npgpt.decoding.processors.filters import epsilon_cutoff, min_p, temperature, top_k, top_p
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, by_row
+from tests.helpers.score_rows import score_rows
 
 INF = math.inf
 TEMPERATURES = st.one_of(

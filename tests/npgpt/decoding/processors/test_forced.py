@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, id_sets, rows_and_scores
 
 from npgpt.decoding.processors.forced import forced_bos, forced_eos
 from npgpt.decoding.row import Row
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, id_sets, rows_and_scores
 
 
 @given(problem=rows_and_scores(), data=st.data())

@@ -2,13 +2,13 @@ import math
 
 import numpy as np
 import pytest
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
 
 from npgpt.decoding.processors.lengths import exponential_decay, min_length, min_new_tokens
 from npgpt.decoding.row import Row
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
 
 FACTORS = st.one_of(
     st.sampled_from([0.5, 1.0, 1.5, 2.0, 1e300]), st.floats(0, 1e300, exclude_min=True)

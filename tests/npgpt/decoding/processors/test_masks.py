@@ -1,11 +1,11 @@
 import numpy as np
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same
-from score_rows import score_rows
 
 from npgpt.decoding.processors.masks import likeliest, only, placed, without
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same
+from tests.helpers.score_rows import score_rows
 
 
 @given(scores=score_rows(), count=st.integers(1, 10))

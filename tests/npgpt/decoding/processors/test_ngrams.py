@@ -2,13 +2,13 @@ import math
 
 import numpy as np
 import pytest
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, by_row, rows_and_scores
 
 from npgpt.decoding.processors.ngrams import no_repeat_ngram
 from npgpt.decoding.row import Row
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, by_row, rows_and_scores
 
 
 @given(problem=rows_and_scores(), size=st.integers(1, 6))

@@ -1,11 +1,8 @@
 import math
 
 import numpy as np
-import slow_decoding
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, by_row, rows_and_scores
 
 from npgpt.decoding.processors.penalties import (
     frequency_penalty,
@@ -13,6 +10,9 @@ from npgpt.decoding.processors.penalties import (
     repetition_penalty,
 )
 from npgpt.decoding.row import Row
+from tests.helpers import slow_decoding
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, by_row, rows_and_scores
 
 PENALTIES = st.one_of(st.sampled_from([0.5, 1.0, 1.3, 2.0]), st.floats(0, 1e300, exclude_min=True))
 AMOUNTS = st.one_of(

@@ -2,16 +2,16 @@ import math
 
 import numpy as np
 import pytest
-import slow_processors as slow
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from rows_and_scores import id_sets, phrases, rows_and_scores
 
 from npgpt.decoding.consider import last
 from npgpt.decoding.processors.pipeline import pipeline, stages
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from npgpt.errors import SettingError
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import id_sets, phrases, rows_and_scores
 
 
 def halved(rows, scores):

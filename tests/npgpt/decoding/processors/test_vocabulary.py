@@ -1,12 +1,12 @@
 import numpy as np
-import slow_processors as slow
 from hypothesis import given
 from hypothesis import strategies as st
-from rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
-from score_rows import score_rows
 
 from npgpt.decoding.processors.vocabulary import begin_suppress, real_vocabulary, suppress
 from npgpt.decoding.row import Row
+from tests.helpers import slow_processors as slow
+from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
+from tests.helpers.score_rows import score_rows
 
 
 @given(scores=score_rows(), size=st.integers(1, 9))

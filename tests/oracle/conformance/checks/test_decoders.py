@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from decoding_subject import EXAMPLES, GARBAGE, ORACLE, examples_of, rounded, verdicts
 
 from oracle.conformance.check import MATCH, MISMATCH, TIE
 from oracle.conformance.checks.decoders import CHECKS
@@ -11,6 +10,7 @@ from oracle.conformance.decoder_verdicts import judge, reference, settled
 from oracle.conformance.explore import collect
 from oracle.strategies.decoding_problems import DECODERS, REQUIRED, DecodingProblem
 from oracle.strategies.toy_language_models import ToyLanguageModel
+from tests.helpers.decoding_subject import EXAMPLES, GARBAGE, ORACLE, examples_of, rounded, verdicts
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 EVEN = ToyLanguageModel(((1, 1, 1),), (0, 0), ((1,), (0,), (0,)))

@@ -4,7 +4,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from decoding_subject import GARBAGE, ORACLE, examples_of, verdicts
 from scipy import stats
 
 from oracle.conformance.check import MATCH, MISMATCH
@@ -23,6 +22,7 @@ from oracle.conformance.checks.draws import (
 )
 from oracle.conformance.explore import collect
 from oracle.strategies.toy_language_models import build_toy
+from tests.helpers.decoding_subject import GARBAGE, ORACLE, examples_of, verdicts
 
 (CHECK,) = CHECKS
 EVEN = DrawProblem(build_toy("even", 0, 2, 1), (0,), {"do_sample": True, "max_new_tokens": 2})

@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import inf
 from typing import NamedTuple
 
-import slow_decoding as slow
+from tests.helpers import slow_decoding as slow
 
 Scores = Callable[[tuple[int, ...], Counter], Sequence[float]]
 

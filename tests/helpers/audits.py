@@ -4,12 +4,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from small_gpt import CONFIG, TOKENIZER, parameters
 
 from npgpt.audit.report.one_pass import Pass
 from npgpt.audit.report.page import page
 from npgpt.cli.audit_facts import facts_of, recorded
 from npgpt.gpt import GPT, Prompt
+from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 
 LONGER = dataclasses.replace(CONFIG, n_positions=80)  # for texts of single bytes
 

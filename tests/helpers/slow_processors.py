@@ -10,11 +10,11 @@ from itertools import pairwise
 from math import inf, isinf
 
 import numpy as np
-import slow_decoding as slow
-from slow_decoding import UndecidedError, less, relative, rounding
 
 from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
+from tests.helpers import slow_decoding as slow
+from tests.helpers.slow_decoding import UndecidedError, less, relative, rounding
 
 Scores = list[float]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import tiktoken
 import tokenizers
-from real_data import gpt2_tokenizer
 from tokenizers import decoders, models, pre_tokenizers
 
 from npgpt.tokenizer import files
 from npgpt.tokenizer.encoding import Tokenizer
+from tests.helpers.real_data import gpt2_tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""

@@ -5,12 +5,12 @@ import zlib
 
 import numpy as np
 import torch
-from device import DEVICE
 from hypothesis import settings
 
 from oracle.decoding.generate import generate
 from oracle.decoding.language_model import LanguageModel
 from oracle.strategies.toy_language_models import text_of
+from tests.helpers.device import DEVICE
 
 # A whole text takes a hundred times longer than an op: 100 examples where the ops get 200.
 whole_texts = settings(max_examples=settings.default.max_examples // 2)

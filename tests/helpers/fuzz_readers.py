@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import tensorflow_making as tf
-from checkpoint_making import safetensors_bytes, tensor_entry, torch_bytes, zip_bytes
 
 from npgpt.checkpoints import (
     configuration,
@@ -41,6 +39,8 @@ from npgpt.checkpoints.tensorflow import bundle, hparams, latest
 from npgpt.errors import CheckpointError, NpgptError
 from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.byte_alphabet import ALPHABET
+from tests.helpers import tensorflow_making as tf
+from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry, torch_bytes, zip_bytes
 
 MOST_SECONDS = 1.0
 MOST_MEMORY = 64 * 2**20  # bytes beyond the file's own

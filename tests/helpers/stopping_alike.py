@@ -5,7 +5,8 @@
 
 import pytest
 import torch
-from referee import VERSION, transformers
+
+from tests.helpers.referee import VERSION, transformers
 
 
 def stop_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from device import DEVICE
 from hypothesis import strategies as st
 
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import LAYOUTS, laid_out
+from tests.helpers.device import DEVICE
 
 DTYPES = st.sampled_from([np.float32, np.float64])
 

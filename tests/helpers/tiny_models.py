@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from device import DEVICE
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from npgpt.model.parameters import from_arrays
 from oracle.bounds.noise import measure
 from oracle.strategies.configs import configs
 from oracle.strategies.weights import weights
+from tests.helpers.device import DEVICE
 
 # A model takes hundreds of times longer than an op: 50 examples where the ops get 200.
 whole_models = settings(max_examples=settings.default.max_examples // 4)

@@ -1,7 +1,7 @@
 """Write the checkpoints in tests/npgpt/checkpoints/tensorflow/samples/ with TensorFlow.
 
 From the repository root: pip install tensorflow-cpu==2.21.0
-                          python tests/support/make_tensorflow_bundles.py
+                          python -m tests.helpers.make_tensorflow_bundles
 
 What they hold is what `gpt2`, `kinds` and `one_by_one` compute, which tests do without TensorFlow.
 """

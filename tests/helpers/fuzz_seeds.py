@@ -4,11 +4,13 @@ import io
 import json
 import struct
 
-import gguf_making
-import llmc_making
 import numpy as np
-import tensorflow_making as tf
-from checkpoint_making import (
+
+from npgpt.config import Config, to_json
+from npgpt.tokenizer.byte_alphabet import ALPHABET
+from tests.helpers import gguf_making, llmc_making
+from tests.helpers import tensorflow_making as tf
+from tests.helpers.checkpoint_making import (
     FALSE,
     NONE,
     ORDERED_DICT,
@@ -30,9 +32,6 @@ from checkpoint_making import (
     torch_bytes,
     zip_bytes,
 )
-
-from npgpt.config import Config, to_json
-from npgpt.tokenizer.byte_alphabet import ALPHABET
 
 TINY = Config(vocab_size=3, n_positions=2, n_embd=2, n_head=1, n_layer=1)
 _ARRAYS = random_arrays(TINY)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from device import DEVICE
 from hypothesis import strategies as st
 
 from oracle import model
@@ -18,6 +17,7 @@ from oracle.conformance.model_examples import exact_in
 from oracle.strategies.configs import configs
 from oracle.strategies.tokens import Batch, batches, chunkings
 from oracle.strategies.weights import KINDS, Weights, weights
+from tests.helpers.device import DEVICE
 
 
 @dataclass(frozen=True, eq=False)

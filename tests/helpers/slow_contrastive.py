@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import inf
 
-import slow_decoding as slow
+from tests.helpers import slow_decoding as slow
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> Fraction:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
-from score_rows import score_rows
-from slow_decoding import UndecidedError
 
 from npgpt.decoding.row import Row
+from tests.helpers.score_rows import score_rows
+from tests.helpers.slow_decoding import UndecidedError
 
 
 @st.composite

@@ -1,7 +1,7 @@
 """Write npgpt/tokenizer/unicode_table.py from the Unicode Character Database of one version.
 
 From the repository root: pip install unicodedata2==16.0.0
-                          python tests/support/make_unicode_table.py
+                          python -m tests.helpers.make_unicode_table
 """
 
 import itertools
@@ -18,7 +18,7 @@ HEADER = f'''"""Letters and numbers of Unicode {VERSION}: the code points of cat
 The version is that of tiktoken 0.14 and tokenizers 0.23; a test holds the table to both. Made by
 
     pip install unicodedata2=={VERSION}
-    python tests/support/make_unicode_table.py
+    python -m tests.helpers.make_unicode_table
 
 Do not edit. Each word is a code point or a first-last range of them, in hexadecimal.
 """

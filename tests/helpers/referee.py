@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from real_data import mgm_checkpoint
-from verdicts import MATCH, MISMATCH, TIE, chosen, drawn, undecided
 
 from oracle.bounds.noise import measure
 from oracle.bounds.rounding import gamma
+from tests.helpers.real_data import mgm_checkpoint
+from tests.helpers.verdicts import MATCH, MISMATCH, TIE, chosen, drawn, undecided
 
 transformers = pytest.importorskip(
     "transformers", reason="transformers is not installed; run `tox -e peer`"

@@ -1,4 +1,4 @@
-"""Every bad file that a table of the tests makes: `python tests/support/bad_files.py` counts them.
+"""Every bad file that a table of the tests makes: `python -m tests.helpers.bad_files` counts them.
 
 Two files are distinct where their bytes or their kinds are.
 """
@@ -12,7 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from checkpoint_making import (
+from npgpt.checkpoints import configuration, weights
+from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.tensorflow import hparams
+from npgpt.tokenizer import files as tokenizer_files
+from tests.helpers.checkpoint_making import (
     TINY,
     pickled,
     random_arrays,
@@ -20,11 +24,6 @@ from checkpoint_making import (
     tensor_entry,
     torch_bytes,
 )
-
-from npgpt.checkpoints import configuration, weights
-from npgpt.checkpoints.open import open as open_checkpoint
-from npgpt.checkpoints.tensorflow import hparams
-from npgpt.tokenizer import files as tokenizer_files
 
 _TESTS = Path(__file__).parent.parent / "npgpt"
 Files = dict[str, bytes]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import torch
-from device import DEVICE
+
+from tests.helpers.device import DEVICE
 
 
 def tensor(array):

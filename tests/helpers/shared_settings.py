@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
-from referee import VERSION
-from side_by_side import PAD
+
+from tests.helpers.referee import VERSION
+from tests.helpers.side_by_side import PAD
 
 MODELS = 12
 MAX_PROMPT, MAX_NEW = 5, 6

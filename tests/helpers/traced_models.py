@@ -2,10 +2,10 @@
 
 import numpy as np
 from hypothesis import strategies as st
-from tiny_models import TinyModel, rows, tiny_models
 
 from npgpt.trace import Recorder
 from oracle.strategies.weights import build_weights
+from tests.helpers.tiny_models import TinyModel, rows, tiny_models
 
 
 @st.composite

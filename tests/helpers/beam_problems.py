@@ -5,10 +5,7 @@ import functools
 from collections import Counter
 
 import numpy as np
-import slow_beams
-import slow_decoding as slow
 from hypothesis import strategies as st
-from toy_language_model import Toy, random_logits
 
 from npgpt.decoding.beam import beam_search
 from npgpt.decoding.constrained_beam import constrained_beam_search
@@ -18,6 +15,9 @@ from npgpt.decoding.problem import prepare, uniform_shape
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.ops.softmax import log_softmax
+from tests.helpers import slow_beams
+from tests.helpers import slow_decoding as slow
+from tests.helpers.toy_language_model import Toy, random_logits
 
 SPELLING = ["a", "b", "ab", "ba", "", "c"]  # of tokens 0 to 5
 PENALTIES = [-1.0, 0.0, 0.5, 1.0, 2.0]

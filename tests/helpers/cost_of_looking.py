@@ -1,4 +1,4 @@
-"""What taps cost, at GPT-2's small size: `python tests/support/cost_of_looking.py time|memory`.
+"""What taps cost, at GPT-2's small size: `python -m tests.helpers.cost_of_looking time|memory`.
 
 time: forward passes with the tap `discard`, in turns with a copy of the code from which every tap
 is taken out, and with a copy of it as it is, which shows how far two equal programs differ.
