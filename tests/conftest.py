@@ -1,7 +1,8 @@
-"""Hypothesis profiles: `ci`, the default, and HYPOTHESIS_PROFILE=deep.
+"""Hypothesis profiles: `ci`, the default, and HYPOTHESIS_PROFILE=quick or deep.
 
-`ci` tries the same examples each time, so that a change alone can make it fail; `deep` searches ten
-times longer, at random. What it finds becomes an example, or a bound that is right.
+`ci` tries the same examples each time, so that a change alone can make it fail; `quick` tries a
+tenth of them, for work in progress; `deep` searches ten times longer, at random. What it finds
+becomes an example, or a bound that is right.
 """
 
 import os
@@ -27,6 +28,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
 )
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=EXAMPLES // 10)
 settings.register_profile(
     "deep", settings.get_profile("ci"), max_examples=10 * EXAMPLES, derandomize=False
 )
