@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from npgpt.cli import (
+from npgpt.cli.command import Command
+from npgpt.cli.commands import (
     attribute,
     audit,
     bench,
@@ -25,7 +26,6 @@ from npgpt.cli import (
     score,
     tokenize,
 )
-from npgpt.cli.command import Command
 from npgpt.cli.output import say, versions
 from npgpt.errors import NpgptError, SettingError
 

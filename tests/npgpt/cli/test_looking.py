@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.checkpoints.save import save
-from npgpt.cli import attribute, lens, looking, patch
+from npgpt.cli import looking
+from npgpt.cli.commands import attribute, lens, patch
 from npgpt.cli.grid import number, print_grid, signed
 from npgpt.errors import SettingError
 from npgpt.quoting import LONGEST

@@ -8,8 +8,8 @@ import numpy as np
 from npgpt.arrays import quiet
 from npgpt.audit import sweeps
 from npgpt.cli import inputs, looking, patching
-from npgpt.cli.attribute import likeliest
 from npgpt.cli.command import Command
+from npgpt.cli.commands.attribute import likeliest
 from npgpt.cli.output import print_json
 from npgpt.cli.patch_tables import print_found
 from npgpt.gpt import GPT
