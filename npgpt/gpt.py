@@ -28,6 +28,7 @@ from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.decoding.values import whole
 from npgpt.errors import ContextLengthError, PromptError, SettingError
+from npgpt.model.batch_invariant import RowCaches, batch_invariant_logits, batch_invariant_read
 from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
 from npgpt.model.inputs import checked_tokens
@@ -36,7 +37,7 @@ from npgpt.model.mapped import check_whole, mappings
 from npgpt.model.parameters import Parameters, to_arrays
 from npgpt.model.prefill import prefill
 from npgpt.model.score import Score, log_probabilities
-from npgpt.model.separate import Separate, logits_separately, read_separately
+from npgpt.renamed import renamed
 from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
 from npgpt.trace import Recorder, Tap, check_patterns, compose, discard
 
@@ -51,7 +52,7 @@ class GPT:
     `tokenizer` is None where the checkpoint has none: then prompts are token ids. `defaults` are
     settings, from the checkpoint's own files, that hold where a call gives no others.
 
-    `deterministic`: rows are read one by one, so that what a row gives is the same, bit for bit,
+    `batch_invariant`: rows are read one by one, so that what a row gives is the same, bit for bit,
     whatever batch it is in. A batch then takes the time of its rows together. Without it rounding
     depends on the batch; in any case the same call gives the same bits on one machine, with the
     same number of threads.
@@ -61,7 +62,7 @@ class GPT:
     parameters: Parameters
     tokenizer: Tokenizer | None = None
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    deterministic: bool = False
+    batch_invariant: bool = False
 
     def logits(self, tokens: Prompt, mask: Mask | None = None) -> Array:
         """Logits for the token after each of `tokens`: (batch, query, vocab).
@@ -71,8 +72,8 @@ class GPT:
         """
         rows = _rectangle(self._rows(tokens, None))
         check_whole(self._mappings)
-        if self.deterministic:
-            return logits_separately(rows, self.parameters, self.config, mask=mask)
+        if self.batch_invariant:
+            return batch_invariant_logits(rows, self.parameters, self.config, mask=mask)
         return forward(rows, self.parameters, self.config, mask=mask).logits
 
     def tokens(self, prompt: Prompt) -> Tokens:
@@ -184,13 +185,13 @@ class GPT:
         hidden_to_keep: int | None = None,
     ) -> Reading:
         check_whole(self._mappings)
-        if self.deterministic:
+        if self.batch_invariant:
             return Reading(
-                *read_separately(
+                *batch_invariant_read(
                     rows,
                     self.parameters,
                     self.config,
-                    past=resumed(state, Separate),
+                    past=resumed(state, RowCaches),
                     logits_to_keep=keep,
                 )
             )
@@ -314,6 +315,10 @@ class GPT:
         return bos
 
 
+_refusing_old_names = renamed(deterministic="batch_invariant")
+GPT.__init__ = _refusing_old_names(GPT.__init__)  # type: ignore[method-assign]
+
+
 def _rectangle(rows: Rows) -> Tokens:
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
@@ -321,20 +326,21 @@ def _rectangle(rows: Rows) -> Tokens:
     return np.array(rows)
 
 
+@_refusing_old_names
 def load(
     path: str | Path | None = None,
     *,
     dtype: npt.DTypeLike = np.float32,
     widen: bool = True,
     memory: int | None = None,
-    deterministic: bool = False,
+    batch_invariant: bool = False,
 ) -> GPT:
     """The GPT-2 in a folder or file; without a path, the small English one that ships.
 
     dtype, float32 or float64, is what it computes in. Without `widen`, weights stored in 16 bits
     are kept so, which takes half the memory and more time. With `memory` the process takes no more
     bytes than that: weights that do not fit are read from the file again at each use.
-    `npgpt.checkpoints.open` says more. `deterministic`: as `GPT` has it.
+    `npgpt.checkpoints.open` says more. `batch_invariant`: as `GPT` has it.
 
     Raises CheckpointError, ConfigError or TokenizerError for what cannot be read, or contradicts
     itself, SettingError for another dtype, and for too little memory.
@@ -345,7 +351,7 @@ def load(
     config = checkpoint.config
     parameters = column_major(checkpoint.parameters)
     defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})
-    return GPT(config, parameters, checkpoint.tokenizer, defaults, deterministic=deterministic)
+    return GPT(config, parameters, checkpoint.tokenizer, defaults, batch_invariant=batch_invariant)
 
 
 def shipped() -> Path:

@@ -1,4 +1,8 @@
-"""Rows read each by itself, so that no row's numbers depend on the rows beside it."""
+"""Batch-invariant passes: a row's numbers do not depend on the rows beside it.
+
+BLAS sums in another order for another number of rows, so that rounding depends on the batch. Here
+each row is read by itself.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +21,22 @@ from npgpt.model.parameters import Parameters
 from npgpt.model.prefill import prefill
 
 
-class Separate(NamedTuple):
-    """A cache for each row."""
+class RowCaches(NamedTuple):
+    """A cache of its own for each row."""
 
     caches: tuple[Cache, ...]
 
-    def select(self, rows: Sequence[int]) -> Separate:
+    def select(self, rows: Sequence[int]) -> RowCaches:
         """The caches of these rows: fewer, reordered or repeated."""
-        return Separate(tuple(self.caches[row] for row in rows))
+        return RowCaches(tuple(self.caches[row] for row in rows))
 
-    def drop(self, counts: Sequence[int]) -> Separate:
+    def drop(self, counts: Sequence[int]) -> RowCaches:
         """The caches as if the last counts[r] tokens of row r had not been read."""
         pairs = zip(self.caches, counts, strict=True)
-        return Separate(tuple(cache.drop([count]) for cache, count in pairs))
+        return RowCaches(tuple(cache.drop([count]) for cache, count in pairs))
 
 
-def logits_separately(
+def batch_invariant_logits(
     tokens: Tokens, parameters: Parameters, config: Config, *, mask: Mask | None = None
 ) -> Array:
     """The logits of `forward`, each row's from its real tokens alone; zeros at padding."""
@@ -52,15 +56,15 @@ class Rows(NamedTuple):
 
     logits: Array
     hidden: Array
-    past: Separate
+    past: RowCaches
 
 
-def read_separately(
+def batch_invariant_read(
     rows: Sequence[Sequence[int]],
     parameters: Parameters,
     config: Config,
     *,
-    past: Separate | None = None,
+    past: RowCaches | None = None,
     logits_to_keep: int = 1,
 ) -> Rows:
     """`prefill` of each row of token ids alone: the same for that row, bit for bit, in any batch.
@@ -87,4 +91,4 @@ def read_separately(
             hidden[index, width - columns :] = output.hidden[0]
             cache = output.past
         caches.append(cache)
-    return Rows(logits, hidden, Separate(tuple(caches)))
+    return Rows(logits, hidden, RowCaches(tuple(caches)))

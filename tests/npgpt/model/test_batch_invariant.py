@@ -1,6 +1,7 @@
-"""A row's numbers that no other row changes."""
+"""Batch-invariant passes: a row's numbers that no other row changes."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import PromptError, SettingError
-from npgpt.gpt import GPT
+from npgpt.gpt import GPT, load
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
 WIDE = dataclasses.replace(CONFIG, n_embd=64, n_head=4)
 PLAIN = GPT(WIDE, parameters(WIDE), TOKENIZER)
-ALONE = dataclasses.replace(PLAIN, deterministic=True)
+ALONE = dataclasses.replace(PLAIN, batch_invariant=True)
 SETTINGS = {"max_new_tokens": 6, "output_scores": True, "eos_token_id": None}
 ROWS = st.lists(
     st.lists(st.integers(0, WIDE.vocab_size - 1), min_size=1, max_size=9), min_size=1, max_size=5
@@ -92,4 +93,24 @@ def test_a_row_may_read_nothing_while_another_goes_on():
 
 
 def test_it_is_off_by_default():
-    assert not small_gpt().deterministic
+    assert not small_gpt().batch_invariant
+
+
+def test_the_old_keyword_is_refused_by_the_new_ones_name():
+    """Like every keyword that load does not have: TypeError."""
+    for call in (
+        lambda: load(deterministic=True),
+        lambda: GPT(WIDE, parameters(WIDE), deterministic=False),
+        lambda: dataclasses.replace(PLAIN, deterministic=True),
+    ):
+        with pytest.raises(TypeError, match="'deterministic'; it is called 'batch_invariant' now"):
+            call()
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        load(deterministik=True)
+
+
+def test_signatures_show_the_new_name_only():
+    for function in (load, GPT):
+        names = inspect.signature(function).parameters
+        assert "batch_invariant" in names
+        assert "deterministic" not in names
