@@ -142,6 +142,9 @@ def guess(path: Path) -> str | None:
     if path.name.endswith(_TENSORFLOW) or data[-len(_TENSORFLOW_END) :] == _TENSORFLOW_END:
         return "TensorFlow bundle"
     if start[:1] == b"\x80":
+        # Also the length of every 32nd safetensors header starts so, and is far below 2^32.
+        if data[4:9] == b"\0\0\0\0{":
+            return SAFETENSORS
         from npgpt.checkpoints import torch_legacy
 
         return torch_legacy.FORM if torch_legacy.is_magic(data) else _PICKLE_FORM

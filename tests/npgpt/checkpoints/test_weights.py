@@ -8,6 +8,7 @@ from npgpt.checkpoints import safetensors
 from npgpt.checkpoints.listing import list_tensors
 from npgpt.checkpoints.weights import FILE_NAMES, locate, read
 from npgpt.errors import CheckpointError
+from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
 
 A, B = {"a": np.arange(3.0)}, {"b": np.ones((2, 2), np.float16), "c": np.zeros((), np.int64)}
 
@@ -71,6 +72,14 @@ def test_the_format_is_that_of_the_content(tmp_path):
     assert read(tmp_path / "model.safetensors").form == "torch zip"
     assert read(tmp_path / "pytorch_model.bin").form == "safetensors"
     assert as_lists(read(tmp_path / "pytorch_model.bin")) == as_lists(read(tmp_path))
+
+
+@pytest.mark.parametrize("length", [*range(256, 520, 8), 0x8080, 2**19 + 0x80])
+def test_safetensors_whatever_the_length_of_their_header(tmp_path, length):
+    # Other programs pad it to any multiple of 8; a pickle's first byte is 0x80.
+    header = json.dumps({"a": tensor_entry()}).encode().ljust(length)
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header, bytes(4)))
+    assert as_lists(read(tmp_path)) == {"a": [0.0]}
 
 
 def test_the_old_format_of_torch(tmp_path):
