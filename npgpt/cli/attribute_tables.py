@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.cli import looking
-from npgpt.cli.grid import number, print_grid, short, signed
-from npgpt.cli.output import print_table
+from npgpt.audit.token_text import described, label
+from npgpt.cli.output import number, print_grid, print_table, short, signed
 from npgpt.gpt import GPT
 
 
@@ -18,10 +17,10 @@ def size(value: float) -> float:
 
 def print_found(gpt: GPT, found: dict[str, Any], top: int) -> None:
     """Print what --json holds as tables, the `top` largest parts and neurons one by one."""
-    whose = "the logit of " + looking.described(gpt, found["token"])
+    whose = "the logit of " + described(gpt, found["token"])
     if found["against"] is not None:
-        whose += " less that of " + looking.described(gpt, found["against"])
-    here = looking.described(gpt, found["tokens"][found["position"]])
+        whose += " less that of " + described(gpt, found["against"])
+    here = described(gpt, found["tokens"][found["position"]])
     print(f"{whose}, after position {found['position']}, {here}\n")
     parts = found["parts"]
     largest = sorted(parts, key=lambda part: size(part["value"]))[:top]
@@ -65,7 +64,7 @@ def _print_neurons(gpt: GPT, found: dict[str, Any]) -> None:
 
 
 def _words(gpt: GPT, tokens: Iterable[int]) -> str:
-    return " ".join(short(looking.label(gpt, token)) for token in tokens) or "-"
+    return " ".join(short(label(gpt, token)) for token in tokens) or "-"
 
 
 def _sum(parts: Iterable[dict[str, Any]]) -> float:

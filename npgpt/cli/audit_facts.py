@@ -7,12 +7,12 @@ import numpy as np
 
 from npgpt.audit.report.facts import gather
 from npgpt.audit.report.one_pass import Pass
-from npgpt.cli import looking
+from npgpt.audit.token_text import text_of
 from npgpt.cli.decisions import decisions
-from npgpt.cli.output import versions
 from npgpt.errors import ContextLengthError, NonFiniteError, PromptError, TokenizerError
 from npgpt.gpt import GPT, Prompt
 from npgpt.model.parameters import to_arrays
+from npgpt.versions import versions
 
 _NEW_TOKENS = 5  # whose decisions are shown, where nothing else is asked for
 _SIZES = ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size")
@@ -27,7 +27,7 @@ def recorded(gpt: GPT, prompt: Prompt) -> Pass:
     tokens = gpt.tokens(prompt)
 
     def name(token: int) -> str:
-        return str(token) if gpt.tokenizer is None else looking.name(gpt, token) or f"id {token}"
+        return str(token) if gpt.tokenizer is None else text_of(gpt, token) or f"id {token}"
 
     return Pass(gpt.trace(tokens), tokens, gpt.parameters, gpt.config, name)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.cli.looking import label
+from npgpt.audit.token_text import label
 from npgpt.cli.output import print_table
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.ledger import Decision

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from npgpt.cli import looking
-from npgpt.cli.grid import print_grid, short
+from npgpt.audit.token_text import described, label
+from npgpt.cli.output import print_grid, short
 from npgpt.gpt import GPT
 
 _RANK = "; rank 0 is the likeliest"
@@ -13,7 +13,7 @@ _RANK = "; rank 0 is the likeliest"
 def print_one(gpt: GPT, found: Mapping[str, Any]) -> None:
     """Print one position: a line for each depth."""
     following, listed = found["next_token"], found["depths"]
-    print(f"after position {found['position']}, {looking.described(gpt, found['token'])}")
+    print(f"after position {found['position']}, {described(gpt, found['token'])}")
     top = max(1, *(len(each["tokens"]) for each in listed))
     head = ["depth", *(str(number) for number in range(1, top + 1))]
     rows = [head + (["next", "rank"] if following is not None else [])]
@@ -25,11 +25,11 @@ def print_one(gpt: GPT, found: Mapping[str, Any]) -> None:
     print_grid(rows)
     print()
     if following is not None:
-        print(f"next: the text's own next token, {looking.described(gpt, following)}{_RANK}")
+        print(f"next: the text's own next token, {described(gpt, following)}{_RANK}")
     if found["settled_at"] is None:
         print("the logits are NaN: the model has no answer")
     else:
-        answer = looking.described(gpt, listed[-1]["tokens"][0])
+        answer = described(gpt, listed[-1]["tokens"][0])
         print(
             f"final_post is the model's answer, {answer}, the likeliest from {found['settled_at']}"
         )
@@ -44,7 +44,7 @@ def print_all(gpt: GPT, found: Sequence[Mapping[str, Any]]) -> None:
         for each in one["depths"]:
             rank = "" if one["next_token"] is None else f" #{_ranked(each['next_rank'])}"
             cells.append(_likely(gpt, each, 0) + rank)
-        token = short(looking.label(gpt, one["token"]))
+        token = short(label(gpt, one["token"]))
         columns.append([str(one["position"]), token, *cells, one["settled_at"] or "-"])
     rows = [["position", "token", *names, "settled"], *columns]
     print_grid(list(zip(*rows, strict=True)))
@@ -57,7 +57,7 @@ def print_all(gpt: GPT, found: Sequence[Mapping[str, Any]]) -> None:
 def _likely(gpt: GPT, depth: Mapping[str, Any], number: int) -> str:
     if number >= len(depth["tokens"]):
         return "nan"
-    token = short(looking.label(gpt, depth["tokens"][number]))
+    token = short(label(gpt, depth["tokens"][number]))
     return f"{token} {_shown(depth['probabilities'][number])}"
 
 

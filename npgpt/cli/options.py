@@ -5,7 +5,7 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection
 from typing import Any
 
-from npgpt.cli.inputs import natural, number, token_ids
+from npgpt.cli.argument_types import natural, number, token_ids
 from npgpt.decoding.settings import Settings
 from npgpt.quoting import quoted
 

@@ -1,18 +1,20 @@
-"""What commands print."""
+"""Output of commands: messages, JSON, tables for people."""
 
 import json
 import math
-import platform
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from npgpt.errors import NonFiniteWarning
-from npgpt.tokenizer.encoding import Tokenizer
+
+WIDTH = 100  # columns that a table of tokens may take
+_LONGEST_PIECE = 10  # columns of a token
+_LARGE = 1e7  # from there on a number is written with an exponent
 
 
 def say(message: str) -> None:
@@ -62,35 +64,66 @@ def print_table(rows: Iterable[tuple[str, ...]], *, left: int) -> None:
         print("  ".join([*padded, row[-1]]).rstrip())
 
 
-def piece(tokenizer: Tokenizer, token: int) -> str:
-    r"""A token as a Python literal on one line: a text, or bytes where it is part of a character.
+def short(text: str) -> str:
+    """A token for a column of a table, cut where it is long.
 
-    >>> from npgpt.tokenizer.training import train
-    >>> tokenizer = train([], vocab_size=257)
-    >>> [piece(tokenizer, token) for token in tokenizer.encode("a\né")]
-    ["'a'", "'\\n'", "b'\\xc3'", "b'\\xa9'"]
+    >>> short("' countrymen'")
+    "' country…"
     """
-    data = tokenizer.decode_bytes([token])
-    try:
-        return repr(data.decode())
-    except UnicodeDecodeError:
-        return repr(data)
+    return text if len(text) <= _LONGEST_PIECE else text[: _LONGEST_PIECE - 1] + "…"
 
 
-def pieces(tokenizer: Tokenizer | None, tokens: Iterable[int]) -> list[str] | None:
-    r"""Tokens as texts for JSON, a byte that is part of a character as \x and two digits."""
-    if tokenizer is None:
-        return None
-    return [tokenizer.decode_bytes([t]).decode(errors="backslashreplace") for t in tokens]
+def number(value: float, form: str = ".4f") -> str:
+    """A number for a column of a table, which no value makes wide.
+
+    >>> number(0.25), number(-2.5e30)
+    ('0.2500', '-2.5000e+30')
+    """
+    return format(value, form if abs(value) < _LARGE else form.replace("f", "e"))
 
 
-def versions() -> dict[str, str]:
-    """The versions of what computes; npgpt's is unknown in a checkout that is not installed."""
-    # Imported here because it takes a third of the time that npgpt's own modules do.
-    from importlib import metadata
+def signed(value: float) -> str:
+    """A number of which the sign matters.
 
-    try:
-        own = metadata.version("npgpt")
-    except metadata.PackageNotFoundError:
-        own = "unknown"
-    return {"npgpt": own, "numpy": np.__version__, "python": platform.python_version()}
+    >>> signed(0.25), signed(float("nan"))
+    ('+0.2500', 'nan')
+    """
+    return number(value, "+.4f").replace("+nan", "nan")
+
+
+def print_grid(rows: Sequence[Sequence[str]], *, width: int = WIDTH) -> None:
+    """Print a table whose first column is flush left, the others flush right.
+
+    What is too wide comes in blocks of columns, an empty line between them, each with the first.
+
+    >>> print_grid([["", "one", "two"], ["a", "1", "2"]], width=8)
+       one
+    a    1
+    <BLANKLINE>
+       two
+    a    2
+    """
+    for number, block in enumerate(_blocks(rows, width)):
+        if number:
+            print()
+        for line in block:
+            print("  ".join(line).rstrip())
+
+
+def _blocks(rows: Sequence[Sequence[str]], width: int) -> Iterator[list[tuple[str, ...]]]:
+    first, *columns = [
+        _padded(column, number) for number, column in enumerate(zip(*rows, strict=True))
+    ]
+    block, used = [first], len(first[0])
+    for column in columns:
+        if len(block) > 1 and used + 2 + len(column[0]) > width:
+            yield list(zip(*block, strict=True))
+            block, used = [first], len(first[0])
+        block.append(column)
+        used += 2 + len(column[0])
+    yield list(zip(*block, strict=True))
+
+
+def _padded(column: Sequence[str], number: int) -> list[str]:
+    widest = max(map(len, column))
+    return [cell.rjust(widest) if number else cell.ljust(widest) for cell in column]

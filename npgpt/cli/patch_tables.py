@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from npgpt.audit.frozen_norm import Float64
-from npgpt.cli import looking
-from npgpt.cli.grid import number, print_grid, short, signed
+from npgpt.audit.token_text import described, label
+from npgpt.cli.output import number, print_grid, short, signed
 from npgpt.gpt import GPT
 
 _CHANGED = {
@@ -18,11 +18,11 @@ _CHANGED = {
 
 def print_found(gpt: GPT, found: Mapping[str, Any]) -> None:
     """Print what --json holds as tables: the metric, and how far each change moved it."""
-    token, against = looking.described(gpt, found["token"]), found["against"]
+    token, against = described(gpt, found["token"]), found["against"]
     if against is None:
         print(f"metric: the probability of {token} after the last position")
     else:
-        other = looking.described(gpt, against)
+        other = described(gpt, against)
         print(f"metric: the logit of {token} less that of {other}, after the last position")
     _print_runs(found)
     changed = f"{_what(found)} {_CHANGED[found['change']]}".format(
@@ -83,7 +83,7 @@ def _print_table(
 
 
 def _tokens(gpt: GPT, name: str, tokens: Sequence[int]) -> list[str]:
-    return [name, *(short(looking.label(gpt, token)) for token in tokens)]
+    return [name, *(short(label(gpt, token)) for token in tokens)]
 
 
 def _effect(value: float) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from npgpt.audit import interventions, places, sweeps
 from npgpt.audit.frozen_norm import Float64
 from npgpt.audit.places import Place, place
-from npgpt.cli import inputs, looking
+from npgpt.cli.argument_types import token_ids
+from npgpt.cli.arguments import count_tokens, describe_tokens, prompt_tokens, resolve_position
 from npgpt.errors import PromptError, SettingError
 from npgpt.gpt import GPT
 from npgpt.quoting import brief, quoted
@@ -108,8 +109,8 @@ def change(
         return Change("mean", lambda where: interventions.mean(where, reference), other=other)
     if other is not None and len(other) != len(row):
         raise PromptError(
-            f"TEXT has {looking.count(len(row))}, {looking.tokenization(gpt, row)}; --from has "
-            f"{len(other)}, {looking.tokenization(gpt, other)}; give texts of as many tokens"
+            f"TEXT has {count_tokens(len(row))}, {describe_tokens(gpt, row)}; --from has "
+            f"{len(other)}, {describe_tokens(gpt, other)}; give texts of as many tokens"
         )
     return Change(
         "patch",
@@ -122,7 +123,7 @@ def change(
 def _restored(
     gpt: GPT, arguments: Namespace, row: list[int], names: Sequence[str], metric: sweeps.Metric
 ) -> Change:
-    at = [looking.position(number, len(row)) for number in arguments.corrupt]
+    at = [resolve_position(number, len(row)) for number in arguments.corrupt]
     if not at or len(set(at)) < len(at):
         raise SettingError(
             f"--corrupt is {brief(arguments.corrupt)}; give at least one position, each once"
@@ -146,12 +147,12 @@ def _other(gpt: GPT, arguments: Namespace) -> list[int]:
     """The tokens of --from."""
     source: str = arguments.source
     try:
-        found = source if arguments.ids is None else inputs.token_ids(source)
+        found = source if arguments.ids is None else token_ids(source)
     except ArgumentTypeError as error:
         raise PromptError(f"--from: {error}; TEXT is ids, so give ids") from None
     if not found:
         raise PromptError(f"--from {quoted(source)} holds nothing; give as many tokens as TEXT has")
-    return looking.tokens(gpt, found)
+    return prompt_tokens(gpt, found)
 
 
 def effects(values: Float64, base: float, target: float | None) -> Float64:

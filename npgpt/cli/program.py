@@ -26,8 +26,9 @@ from npgpt.cli.commands import (
     score,
     tokenize,
 )
-from npgpt.cli.output import say, versions
+from npgpt.cli.output import say
 from npgpt.errors import NpgptError, SettingError
+from npgpt.versions import versions
 
 _COMMANDS = (
     generate.COMMAND,

@@ -9,8 +9,20 @@ import numpy as np
 from npgpt.arrays import Array, quiet
 from npgpt.audit.attribution import RECORD, Attribution, attribute, neurons
 from npgpt.audit.frozen_norm import Float64, unembedding
+from npgpt.audit.token_text import text_of, texts
 from npgpt.audit.writes import neuron_writes, top_tokens
-from npgpt.cli import inputs, looking
+from npgpt.cli.argument_types import natural, whole
+from npgpt.cli.arguments import (
+    add_position,
+    add_prompt,
+    add_token,
+    check_distinct,
+    load_model,
+    prompt_tokens,
+    read_prompt,
+    read_token_pair,
+    resolve_position,
+)
 from npgpt.cli.attribute_tables import print_found, size
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json
@@ -33,9 +45,9 @@ _MOVED = 3  # tokens that a neuron makes likelier, and less likely
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    looking.add_prompt(parser)
-    looking.add_token(parser, "the likeliest")
-    looking.add_position(parser, "N", looking.whole)
+    add_prompt(parser)
+    add_token(parser, "the likeliest")
+    add_position(parser, "N", whole)
     parser.add_argument(
         "--sort",
         choices=(_SIZE, _FORWARD),
@@ -45,32 +57,32 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--top",
         metavar="K",
-        type=inputs.natural,
+        type=natural,
         default=20,
         help="show the K largest parts, and neurons, and the others as one sum (default: 20; "
         "--json has all)",
     )
     parser.add_argument(
-        "--neurons", metavar="LAYER", type=inputs.natural, help="also the neurons of this layer"
+        "--neurons", metavar="LAYER", type=natural, help="also the neurons of this layer"
     )
 
 
 def _run(arguments: Namespace) -> None:
-    text = inputs.read(arguments)
-    gpt = inputs.load(arguments)
-    row = looking.tokens(gpt, text)
-    token, against = looking.pair(gpt, arguments)
+    text = read_prompt(arguments)
+    gpt = load_model(arguments)
+    row = prompt_tokens(gpt, text)
+    token, against = read_token_pair(gpt, arguments)
     layer, layers = arguments.neurons, gpt.config.n_layer
     if layer is not None and layer >= layers:
         raise SettingError(
             f"--neurons is {layer}; the model has {layers} layers"
             + (f": give one of 0 to {layers - 1}" if layers else "")
         )
-    at = looking.position(arguments.position, len(row))
+    at = resolve_position(arguments.position, len(row))
     neuron_names = [] if layer is None else [f"mlp_post.{layer}"]
     trace = gpt.trace(row, (*RECORD, "logits", *neuron_names))
     token = likeliest(trace["logits"][0, at]) if token is None else token
-    looking.check_two(gpt, token, against)
+    check_distinct(gpt, token, against)
     with quiet():
         found = readings(gpt, trace, row, at, token, against, layer, top=arguments.top)
         if arguments.sort == _SIZE:
@@ -117,12 +129,12 @@ def readings(
     total = float(found.total[0, at])
     return {
         "tokens": list(row),
-        "pieces": looking.named(gpt, row),
+        "pieces": texts(gpt, row),
         "position": at,
         "token": token,
-        "piece": looking.name(gpt, token),
+        "piece": text_of(gpt, token),
         "against": against,
-        "against_piece": None if against is None else looking.name(gpt, against),
+        "against_piece": None if against is None else text_of(gpt, against),
         "logit": logit,
         "sum": total,
         "difference": total - logit,

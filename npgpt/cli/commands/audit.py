@@ -9,13 +9,16 @@ from npgpt.audit.report import figures, page
 from npgpt.audit.report.checks import verdict
 from npgpt.audit.report.one_pass import Pass
 from npgpt.checkpoints.files import replacing
-from npgpt.cli import inputs, looking, options
+from npgpt.cli import options
+from npgpt.cli.argument_types import natural
+from npgpt.cli.arguments import add_prompt, load_model, read_prompt
 from npgpt.cli.audit_facts import facts_of, recorded
 from npgpt.cli.audit_summary import print_summary, print_verdict
 from npgpt.cli.command import Command
-from npgpt.cli.output import print_json, versions
+from npgpt.cli.output import print_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.gpt import GPT
+from npgpt.versions import versions
 
 _EXAMPLES = """\
   npgpt audit "Shall I compare thee to a summer's day?"
@@ -36,7 +39,7 @@ _NOT_TOLD = ("num_assistant_tokens", "output_scores", "pad_token_id")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    looking.add_prompt(parser)
+    add_prompt(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the report, one page")
     parser.add_argument(
         "--png",
@@ -59,7 +62,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=inputs.natural,
+        type=natural,
         help="what chance starts from, where tokens are drawn (default: 0)",
     )
     options.add_settings(parser, without=_NOT_TOLD)
@@ -68,12 +71,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     if arguments.verify is not None:
         return _verify(arguments)
-    prompt = inputs.read(arguments)
+    prompt = read_prompt(arguments)
     if arguments.png is not None:
         figures.require_matplotlib()
     if arguments.html is not None:
         _check_place(arguments.html)
-    gpt = inputs.load(arguments)
+    gpt = load_model(arguments)
     of = recorded(gpt, prompt)
     name = "the model that ships" if arguments.model is None else arguments.model.name
     given = options.settings(arguments)
@@ -102,7 +105,7 @@ def _verify(arguments: Namespace) -> int:
     for name, value in given.items():
         if value is not None:
             raise SettingError(f"--verify and {name} are given; --verify goes alone: give one")
-    found = verdict(saved.verify(saved.load(arguments.verify), inputs.load(arguments)))
+    found = verdict(saved.verify(saved.load(arguments.verify), load_model(arguments)))
     if arguments.json:
         print_json({"trace": str(arguments.verify), "versions": versions(), "verified": found})
     else:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt import threads
-from npgpt.cli import inputs
+from npgpt.cli.argument_types import natural
+from npgpt.cli.arguments import add_dtype, add_model, load_model
 from npgpt.cli.command import Command
 from npgpt.cli.machine import Machine, flops, matrices, measure, median, seconds
 from npgpt.cli.output import print_json, print_table
@@ -40,13 +41,13 @@ class _Row(NamedTuple):
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    inputs.add_model(parser)
-    inputs.add_dtype(parser)
+    add_model(parser)
+    add_dtype(parser)
     parser.add_argument(
         "--size", choices=tuple(RELEASED), help="random weights of a released size, not a model's"
     )
     parser.add_argument(
-        "--runs", metavar="N", type=inputs.natural, default=5, help="medians of N runs (default 5)"
+        "--runs", metavar="N", type=natural, default=5, help="medians of N runs (default 5)"
     )
 
 
@@ -73,7 +74,7 @@ def _run(arguments: Namespace) -> None:
 def _model(arguments: Namespace) -> GPT:
     """Without tokenizer and settings of its own, so that a text is as long as is asked for."""
     if arguments.size is None:
-        gpt = dataclasses.replace(inputs.load(arguments), tokenizer=None, defaults={})
+        gpt = dataclasses.replace(load_model(arguments), tokenizer=None, defaults={})
     elif arguments.model is not None:
         raise SettingError(f"--size {arguments.size} and --model are given; give one of them")
     else:

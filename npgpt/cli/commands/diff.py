@@ -13,7 +13,7 @@ import npgpt.gpt
 from npgpt.audit import saved, trace_json
 from npgpt.audit.difference import Comparison, Difference, compare
 from npgpt.audit.saved import Saved
-from npgpt.cli import inputs
+from npgpt.cli.argument_types import token_ids
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
 from npgpt.errors import PromptError, SettingError
@@ -41,7 +41,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         )
     parser.add_argument("--prompt", metavar="TEXT", help="what models are run on")
     parser.add_argument(
-        "--tokens", metavar="IDS", type=inputs.token_ids, help='token ids instead: "1 2 3"'
+        "--tokens", metavar="IDS", type=token_ids, help='token ids instead: "1 2 3"'
     )
     parser.add_argument(
         "--names",

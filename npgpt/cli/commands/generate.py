@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import npgpt.gpt
-from npgpt.cli import inputs, options
+from npgpt.cli import options
+from npgpt.cli.argument_types import natural
+from npgpt.cli.arguments import add_dtype, add_memory, add_model, add_text, load_model, read_prompt
 from npgpt.cli.command import Command
 from npgpt.cli.explain import ledger_data, print_ledger
-from npgpt.cli.output import print_json, versions
+from npgpt.cli.output import print_json
 from npgpt.decoding.generation import Generation
 from npgpt.errors import SettingError
 from npgpt.gpt import GPT
+from npgpt.versions import versions
 
 _EXAMPLES = """\
   npgpt generate "Shall I compare thee"
@@ -31,14 +34,14 @@ _EXAMPLES = """\
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    inputs.add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
-    inputs.add_model(parser)
-    inputs.add_dtype(parser)
-    inputs.add_memory(parser)
+    add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
+    add_model(parser)
+    add_dtype(parser)
+    add_memory(parser)
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=inputs.natural,
+        type=natural,
         default=0,
         help="what chance starts from, where tokens are drawn: same N, same text (default: 0)",
     )
@@ -68,10 +71,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    prompt = inputs.read(arguments)
+    prompt = read_prompt(arguments)
     if getattr(arguments, "output_scores", False) and not arguments.json:
         raise SettingError("--output-scores is given without --json, which shows them; add it")
-    gpt = inputs.load(arguments)
+    gpt = load_model(arguments)
     given = _settings(gpt, arguments)
     asked: dict[str, Any] = {"seed": arguments.seed, **given}
     if arguments.negative_prompt is not None:

@@ -12,7 +12,7 @@ from npgpt.checkpoints.finite import is_finite
 from npgpt.checkpoints.hashes import digest
 from npgpt.checkpoints.open import CONFIG, GENERATION_CONFIG, Checkpoint
 from npgpt.checkpoints.open import open as open_checkpoint
-from npgpt.cli import inputs
+from npgpt.cli.arguments import add_model
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
 from npgpt.config import to_json
@@ -41,7 +41,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "path", nargs="?", metavar="PATH", type=Path, help="the same as --model PATH"
     )
-    inputs.add_model(parser)
+    add_model(parser)
 
 
 def _run(arguments: Namespace) -> None:

@@ -8,7 +8,16 @@ import numpy as np
 
 from npgpt.arrays import Array
 from npgpt.audit.logit_lens import depths, logit_lens
-from npgpt.cli import inputs, looking
+from npgpt.audit.token_text import text_of, texts
+from npgpt.cli.argument_types import natural, whole
+from npgpt.cli.arguments import (
+    add_position,
+    add_prompt,
+    load_model,
+    prompt_tokens,
+    read_prompt,
+    resolve_position,
+)
 from npgpt.cli.command import Command
 from npgpt.cli.lens_tables import print_all, print_one
 from npgpt.cli.output import print_json
@@ -30,33 +39,33 @@ _EXAMPLES = """\
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    looking.add_prompt(parser)
-    looking.add_position(parser, "N|all", _position, "; all: an overview of all")
+    add_prompt(parser)
+    add_position(parser, "N|all", _position, "; all: an overview of all")
     parser.add_argument(
         "--top",
         metavar="K",
-        type=inputs.natural,
+        type=natural,
         help=f"the K likeliest tokens (default: {_TOP}); the overview shows one, and with --json K",
     )
 
 
 def _position(text: str) -> int | None:
-    return None if text == "all" else looking.whole(text)
+    return None if text == "all" else whole(text)
 
 
 def _run(arguments: Namespace) -> None:
-    text = inputs.read(arguments)
-    gpt = inputs.load(arguments)
-    row = looking.tokens(gpt, text)
+    text = read_prompt(arguments)
+    gpt = load_model(arguments)
+    row = prompt_tokens(gpt, text)
     known = gpt.config.vocab_size
     top = min(_TOP, known) if arguments.top is None else arguments.top
     if not 1 <= top <= known:
         raise SettingError(f"--top is {top}; give 1 to {known}, the number of tokens")
     is_all = arguments.position is None
-    at = list(range(len(row))) if is_all else [looking.position(arguments.position, len(row))]
+    at = list(range(len(row))) if is_all else [resolve_position(arguments.position, len(row))]
     found = readings(gpt, row, at, top=top)
     if arguments.json:
-        print_json({"tokens": row, "pieces": looking.named(gpt, row), "positions": found})
+        print_json({"tokens": row, "pieces": texts(gpt, row), "positions": found})
     elif is_all:
         print_all(gpt, found)
     else:
@@ -93,9 +102,9 @@ def readings(
         {
             "position": at,
             "token": row[at],
-            "piece": looking.name(gpt, row[at]),
+            "piece": text_of(gpt, row[at]),
             "next_token": token,
-            "next_piece": None if token is None else looking.name(gpt, token),
+            "next_piece": None if token is None else text_of(gpt, token),
             "settled_at": _settled(listed),
             "depths": listed,
         }
@@ -113,7 +122,7 @@ def _depth(gpt: GPT, logits: Array, following: int | None, top: int) -> dict[str
         probability = float(likely[following])
     return {
         "tokens": ids,
-        "pieces": looking.named(gpt, ids),
+        "pieces": texts(gpt, ids),
         "probabilities": likely[ids].tolist(),
         "next_rank": rank,
         "next_probability": probability,

@@ -7,7 +7,18 @@ import numpy as np
 
 from npgpt.arrays import quiet
 from npgpt.audit import sweeps
-from npgpt.cli import inputs, looking, patching
+from npgpt.audit.token_text import text_of, texts
+from npgpt.cli import patching
+from npgpt.cli.argument_types import natural, number, whole
+from npgpt.cli.arguments import (
+    add_prompt,
+    add_token,
+    check_distinct,
+    load_model,
+    prompt_tokens,
+    read_prompt,
+    read_token_pair,
+)
 from npgpt.cli.command import Command
 from npgpt.cli.commands.attribute import likeliest
 from npgpt.cli.output import print_json
@@ -35,7 +46,7 @@ _EXAMPLES = """\
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    looking.add_prompt(parser)
+    add_prompt(parser)
     change = parser.add_argument_group(
         "what is put in place of a part (--from, --ablate or --corrupt)"
     )
@@ -60,12 +71,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
     change.add_argument(
         "--noise",
         metavar="SCALE",
-        type=inputs.number,
+        type=number,
         help="the noise's standard deviation (default: three times that of TEXT's token "
         "embeddings)",
     )
     change.add_argument(
-        "--seed", metavar="N", type=inputs.natural, help="what draws the noise (default: 0)"
+        "--seed", metavar="N", type=natural, help="what draws the noise (default: 0)"
     )
     where = parser.add_argument_group("which parts (one of these)")
     where.add_argument(
@@ -88,18 +99,18 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "the metric, after the last position",
         "the probability of --token, or, with --against, the difference of the two logits",
     )
-    looking.add_token(metric, "the likeliest after TEXT")
+    add_token(metric, "the likeliest after TEXT")
 
 
 def _positions(text: str) -> list[int]:
-    return [looking.whole(word) for word in text.replace(",", " ").split()]
+    return [whole(word) for word in text.replace(",", " ").split()]
 
 
 def _run(arguments: Namespace) -> None:
-    text = inputs.read(arguments)
+    text = read_prompt(arguments)
     patching.check(arguments)
-    gpt = inputs.load(arguments)
-    row = looking.tokens(gpt, text)
+    gpt = load_model(arguments)
+    row = prompt_tokens(gpt, text)
     found = readings(gpt, arguments, row)
     if arguments.json:
         print_json(found)
@@ -119,9 +130,9 @@ def readings(gpt: GPT, arguments: Namespace, row: list[int]) -> dict[str, Any]:
     null if these are equal, else value − unpatched.
     """
     groups, shape = patching.groups(gpt, arguments, len(row))
-    token, against = looking.pair(gpt, arguments)
+    token, against = read_token_pair(gpt, arguments)
     token = likeliest(gpt.trace(row, "logits")["logits"][0, -1]) if token is None else token
-    looking.check_two(gpt, token, against)
+    check_distinct(gpt, token, against)
     metric = (
         sweeps.probability(token) if against is None else sweeps.logit_difference(token, against)
     )
@@ -135,18 +146,18 @@ def readings(gpt: GPT, arguments: Namespace, row: list[int]) -> dict[str, Any]:
         effects = patching.effects(values, base, change.target)
     return {
         "tokens": row,
-        "pieces": looking.named(gpt, row),
+        "pieces": texts(gpt, row),
         "change": change.kind,
         "from_tokens": change.other,
-        "from_pieces": None if change.other is None else looking.named(gpt, change.other),
+        "from_pieces": None if change.other is None else texts(gpt, change.other),
         "corrupted": change.corrupted,
         "noise": change.noise,
         "seed": change.seed,
         "metric": "probability" if against is None else "logit difference",
         "token": token,
-        "piece": looking.name(gpt, token),
+        "piece": text_of(gpt, token),
         "against": against,
-        "against_piece": None if against is None else looking.name(gpt, against),
+        "against_piece": None if against is None else text_of(gpt, against),
         "sweep": patching.swept(arguments),
         "name": names[0] if arguments.at is None else None,
         "places": arguments.at,

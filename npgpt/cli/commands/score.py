@@ -4,11 +4,13 @@ from argparse import ArgumentParser, Namespace
 
 import numpy as np
 
-from npgpt.cli import inputs
+from npgpt.cli.argument_types import natural
+from npgpt.cli.arguments import add_dtype, add_memory, add_model, add_text, load_model, read_prompt
 from npgpt.cli.command import Command
-from npgpt.cli.output import piece, pieces, print_json, print_table
+from npgpt.cli.output import print_json, print_table
 from npgpt.gpt import GPT
 from npgpt.model.score import Score, default_stride
+from npgpt.tokenizer.pieces import piece, pieces
 
 _EXAMPLES = """\
   npgpt score "Shall I compare thee to a summer's day?"
@@ -20,14 +22,14 @@ _EXAMPLES = """\
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    inputs.add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
-    inputs.add_model(parser)
-    inputs.add_dtype(parser)
-    inputs.add_memory(parser)
+    add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
+    add_model(parser)
+    add_dtype(parser)
+    add_memory(parser)
     parser.add_argument(
         "--stride",
         metavar="N",
-        type=inputs.natural,
+        type=natural,
         help="a text longer than the context is read in windows that advance by N tokens: "
         "a smaller N is slower, and gives each token more before it (default: half the context)",
     )
@@ -39,8 +41,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    text = inputs.read(arguments)
-    gpt = inputs.load(arguments)
+    text = read_prompt(arguments)
+    gpt = load_model(arguments)
     window = gpt.config.n_positions
     stride = default_stride(gpt.config) if arguments.stride is None else arguments.stride
     score = gpt.score(text, stride=stride, add_bos=arguments.add_bos)

@@ -4,13 +4,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from npgpt.checkpoints.open import tokenizer_in
-from npgpt.cli import inputs
+from npgpt.cli.arguments import add_model, add_text, read_prompt
 from npgpt.cli.command import Command
-from npgpt.cli.output import piece, pieces, print_json, print_table
+from npgpt.cli.output import print_json, print_table
 from npgpt.errors import TokenizerError
 from npgpt.gpt import shipped
 from npgpt.tokenizer import files
 from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.pieces import piece, pieces
 
 _EXAMPLES = """\
   npgpt tokenize "Shall I compare thee"
@@ -21,12 +22,12 @@ _EXAMPLES = """\
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    inputs.add_text(parser, "--decode", 'print the text that token ids stand for: "1 2 3"')
-    inputs.add_model(parser)
+    add_text(parser, "--decode", 'print the text that token ids stand for: "1 2 3"')
+    add_model(parser)
 
 
 def _run(arguments: Namespace) -> None:
-    given = inputs.read(arguments)
+    given = read_prompt(arguments)
     tokenizer = _tokenizer(arguments.model)
     tokens = tokenizer.encode(given) if isinstance(given, str) else given
     text = tokenizer.decode(tokens)

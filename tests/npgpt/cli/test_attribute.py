@@ -11,7 +11,7 @@ from npgpt.audit.attribution import attribute, neurons
 from npgpt.audit.frozen_norm import unembedding
 from npgpt.audit.writes import neuron_writes, top_tokens
 from npgpt.checkpoints.save import save
-from npgpt.cli.grid import WIDTH, signed
+from npgpt.cli.output import WIDTH, signed
 from npgpt.gpt import GPT
 from npgpt.model.parameters import from_arrays, to_arrays
 from tests.helpers.command_line import output, run

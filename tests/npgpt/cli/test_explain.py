@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.cli.output import piece
 from npgpt.ops.softmax import softmax
+from npgpt.tokenizer.pieces import piece
 from tests.helpers.command_line import output
 
 PROMPT = "Shall I"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import npgpt
 from npgpt.audit.logit_lens import depths, logit_lens
 from npgpt.audit.surprisal import rank
-from npgpt.cli.grid import WIDTH
+from npgpt.cli.output import WIDTH
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import softmax
 from tests.helpers.command_line import output, run

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.cli import inputs
+from npgpt.cli.argument_types import size
 from npgpt.model import mapped
 from tests.helpers.command_line import output, run
 
@@ -18,14 +18,14 @@ UNITS = {"": 1, "B": 1, "K": 10**3, "kB": 10**3, "MB": 10**6, "gb": 10**9, "TB":
 @given(st.integers(0, 10**9), st.integers(0, 999), st.sampled_from(list(UNITS)), st.booleans())
 def test_sizes_are_what_they_say(whole: int, thousandths: int, unit: str, spaced: bool) -> None:
     text = f"{whole}.{thousandths:03}{' ' * spaced}{unit}"
-    assert inputs.size(text) == int(Fraction(1000 * whole + thousandths, 1000) * UNITS[unit])
-    assert inputs.size(f"{whole}{unit}") == whole * UNITS[unit]
+    assert size(text) == int(Fraction(1000 * whole + thousandths, 1000) * UNITS[unit])
+    assert size(f"{whole}{unit}") == whole * UNITS[unit]
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "1,5GB", "1.GB", "1iB", "2 XB", "٣GB", "1e9"])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="write it as in 2GB"):
-        inputs.size(text)
+        size(text)
 
 
 @LINUX

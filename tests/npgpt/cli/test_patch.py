@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import npgpt
 from npgpt.audit import interventions, places, sweeps
-from npgpt.cli.grid import WIDTH
+from npgpt.cli.output import WIDTH
 from npgpt.gpt import GPT
 from npgpt.trace import compose, discard
 from tests.helpers.command_line import output, run

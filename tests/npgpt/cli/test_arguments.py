@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt.audit.token_text import described
 from npgpt.checkpoints.save import save
-from npgpt.cli import looking
+from npgpt.cli.arguments import describe_tokens, read_token, resolve_position
 from npgpt.cli.commands import attribute, lens, patch
-from npgpt.cli.grid import number, print_grid, signed
+from npgpt.cli.output import number, print_grid, signed
 from npgpt.errors import SettingError
 from npgpt.quoting import LONGEST
 from tests.helpers.command_line import output
@@ -22,31 +23,31 @@ from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 @given(st.integers(-12, 11), st.integers(1, 9))
 def test_a_position_is_what_indexes_a_list(number: int, length: int) -> None:
     if -length <= number < length:
-        assert looking.position(number, length) == range(length)[number]
+        assert resolve_position(number, length) == range(length)[number]
     else:
         with pytest.raises(SettingError, match=f"position {number} is not in the text"):
-            looking.position(number, length)
+            resolve_position(number, length)
 
 
 @given(st.integers(0, CONFIG.vocab_size - 1))
 def test_a_token_is_read_from_its_text_and_from_its_id(token: int) -> None:
     gpt = small_gpt()
-    assert looking.token(gpt, str(token), "--token") == token
+    assert read_token(gpt, str(token), "--token") == token
     data = TOKENIZER.decode_bytes([token])
     if data.isascii() and not data.isdigit():
-        assert looking.token(gpt, data.decode(), "--token") == token
+        assert read_token(gpt, data.decode(), "--token") == token
 
 
 def test_a_message_shows_twelve_tokens_and_counts_the_others() -> None:
     gpt = small_gpt()
-    assert looking.tokenization(gpt, [87] * 12).count("(id 87)") == 12
-    assert looking.tokenization(gpt, [87] * 14).endswith("(id 87) and 2 more")
+    assert describe_tokens(gpt, [87] * 12).count("(id 87)") == 12
+    assert describe_tokens(gpt, [87] * 14).endswith("(id 87) and 2 more")
 
 
 def test_a_long_token_is_cut_in_a_message() -> None:
     tokenizer = dataclasses.replace(TOKENIZER, special_tokens={"x" * 10**5: 284})
     gpt = dataclasses.replace(small_gpt(), tokenizer=tokenizer)
-    assert looking.described(gpt, 284) == f"'{'x' * (LONGEST - 1)}… (id 284)"
+    assert described(gpt, 284) == f"'{'x' * (LONGEST - 1)}… (id 284)"
 
 
 @given(st.floats())
