@@ -7,7 +7,7 @@
 """
 
 from npgpt.config import Config
-from npgpt.decoding.generate import generate
+from npgpt.decoding.decoders import generate
 from npgpt.decoding.settings import Settings
 from npgpt.gpt import GPT, load
 

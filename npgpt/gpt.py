@@ -17,8 +17,8 @@ import numpy.typing as npt
 from npgpt.arrays import Array, Mask, Tokens
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.config import Config
+from npgpt.decoding.decoders import choices, solve
 from npgpt.decoding.defaults import filled, of_file
-from npgpt.decoding.generate import choices, solve
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.problem import Problem, prepare, uniform_shape
 from npgpt.decoding.prompts import Rows, token_rows

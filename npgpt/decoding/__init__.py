@@ -1,0 +1,70 @@
+"""Decoding: from a language model's logits to text.
+
+`generate` continues rows of token ids by whichever decoder the `Settings` name, over any function
+that gives the logits of what comes next. What it gives back is a `Generation`; with
+`output_ledger=True` that has a `Ledger` of every decision, which `replay` repeats without a model.
+
+>>> import numpy as np
+>>> from npgpt.decoding import Settings, Step, generate
+>>> def next_step(rows, state):  # after token t comes t + 1; there is nothing to remember
+...     return Step(np.eye(5)[[row[-1] + 1 for row in rows]], None, None)
+>>> generate(next_step, [0], Settings(max_new_tokens=3))
+Generation(decoder='greedy', 1 row)
+  0: 1 + 3 tokens, 'length': [0, 1, 2, 3]
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from npgpt.decoding.decoders import generate, replay
+    from npgpt.decoding.generation import Generation
+    from npgpt.decoding.ledger import Decision, Ledger
+    from npgpt.decoding.problem import uniform_shape
+    from npgpt.decoding.row import Row
+    from npgpt.decoding.settings import Settings
+    from npgpt.decoding.step import NextStep, State, Step
+    from npgpt.decoding.uniforms import seed_uniforms
+
+__all__ = [
+    "Decision",
+    "Generation",
+    "Ledger",
+    "NextStep",
+    "Row",
+    "Settings",
+    "State",
+    "Step",
+    "generate",
+    "replay",
+    "seed_uniforms",
+    "uniform_shape",
+]
+
+# Which module holds each: imported when it is first asked for.
+_MODULES = {
+    "Decision": "ledger",
+    "Generation": "generation",
+    "Ledger": "ledger",
+    "NextStep": "step",
+    "Row": "row",
+    "Settings": "settings",
+    "State": "step",
+    "Step": "step",
+    "generate": "decoders",
+    "replay": "decoders",
+    "seed_uniforms": "uniforms",
+    "uniform_shape": "problem",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

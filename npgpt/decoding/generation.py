@@ -1,17 +1,22 @@
-"""What a decoding run gives back."""
+"""Generation: what a decoding run gives back."""
 
-from dataclasses import dataclass
+import html
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.arrays import Array
+from npgpt.arrays import Array, equal_values
 from npgpt.decoding.ledger import Ledger, StopReason
 from npgpt.decoding.values import whole
 from npgpt.errors import SettingError
 
+_SHOWN_ROWS = 6  # by repr, and in a notebook
+_SHOWN_TOKENS = 12
+_SHOWN_CHARACTERS = 60
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Generation:
     """Rows of tokens as a decoder left them, each as long as it is.
 
@@ -25,7 +30,7 @@ class Generation:
       tokens to the power of length_penalty; None without beams.
     - beam_indices: for each new token, which of its prompt's running beams it was appended to.
     - pad_token_id: the setting, for `padded`.
-    - texts: the rows as text, prompt included, where a tokenizer was at hand, else None.
+    - texts: the rows as text, prompt included; empty where no tokenizer was at hand.
     - ledger: with output_ledger the record of every decision, else None.
     """
 
@@ -39,8 +44,42 @@ class Generation:
     sequence_scores: list[float] | None = None
     beam_indices: list[list[int]] | None = None
     pad_token_id: int | None = None
-    texts: list[str] | None = None
+    texts: list[str] = field(default_factory=list)
     ledger: Ledger | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return equal_values(self, other) if isinstance(other, Generation) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.decoder, *map(tuple, self.sequences)))
+
+    def __repr__(self) -> str:
+        lines = [f"Generation(decoder={self.decoder!r}, {_counted(len(self.sequences))})"]
+        for row in range(len(self.sequences))[:_SHOWN_ROWS]:
+            _, prompt, new, stopped, shown = self._summary(row)
+            lines.append(f"  {row}: {prompt} + {new} tokens, {stopped!r}: {shown}")
+        return "\n".join([*lines, *(f"  ... {left}" for left in _left_out(len(self.sequences)))])
+
+    def _repr_html_(self) -> str:
+        titles = ("row", "prompt", "new", "stopped", "result")
+        head = "".join(f"<th>{title}</th>" for title in titles)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>"
+            for cells in map(self._summary, range(len(self.sequences))[:_SHOWN_ROWS])
+        )
+        left = "".join(_left_out(len(self.sequences)))
+        return f"<table><caption>{self.decoder}</caption><tr>{head}</tr>{body}</table>{left}"
+
+    def _summary(self, row: int) -> tuple[int, int, int, str, str]:
+        """A row for the reader: its number, its lengths, why it ended, how its text begins."""
+        tokens, length = self.sequences[row], self.prompt_lengths[row]
+        if self.texts:
+            shown = _shortened(repr(self.texts[row]), _SHOWN_CHARACTERS)
+        elif len(tokens) > _SHOWN_TOKENS:
+            shown = f"[{', '.join(map(str, tokens[:_SHOWN_TOKENS]))}, ...]"
+        else:
+            shown = str(tokens)
+        return row, length, len(tokens) - length, self.stopped[row], shown
 
     @property
     def new_tokens(self) -> list[list[int]]:
@@ -51,7 +90,7 @@ class Generation:
     @property
     def text(self) -> str:
         """The text of the only row; SettingError where there are several rows, or no text."""
-        if self.texts is None:
+        if not self.texts:
             raise SettingError("there is no text, since no tokenizer was at hand; read sequences")
         if len(self.texts) != 1:
             raise SettingError(f"there are {len(self.texts)} rows, so no one text; read texts")
@@ -72,3 +111,16 @@ class Generation:
         longest = max(map(len, self.sequences))
         rows = [[*tokens, *[pad] * (longest - len(tokens))] for tokens in self.sequences]
         return np.array(rows, dtype=np.int64)
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"
+
+
+def _left_out(rows: int) -> list[str]:
+    """A line about the rows that are not shown, if there are any."""
+    return [f"and {_counted(rows - _SHOWN_ROWS)} more"] if rows > _SHOWN_ROWS else []
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

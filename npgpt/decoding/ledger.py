@@ -6,6 +6,7 @@ It holds whole score arrays, vocab numbers for each stage of each decision, and 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.arrays import Array
+from npgpt.arrays import Array, equal_values
 from npgpt.decoding.reading import Reading, complete, resumed, right_aligned
 from npgpt.decoding.step import State
 from npgpt.errors import SettingError
@@ -21,6 +22,7 @@ from npgpt.errors import SettingError
 if TYPE_CHECKING:
     from npgpt.decoding.problem import Problem
 
+_SHOWN = 5  # decisions, by repr and in a notebook
 _REPLAY = "replay the problem that it is of"
 
 # Why a row ended. Where several hold at once, the first of them is given.
@@ -29,7 +31,7 @@ _REPLAY = "replay the problem that it is of"
 StopReason: TypeAlias = Literal["no_candidates", "eos", "stop_string", "constraint_unmet", "length"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Decision:
     """One token appended to a row, or to a beam, and why.
 
@@ -53,6 +55,21 @@ class Decision:
     parent: int | None = None
     beam: int | None = None
     total: float | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return equal_values(self, other) if isinstance(other, Decision) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.row, self.step, self.token, self.stopped, self.parent, self.beam))
+
+    def __repr__(self) -> str:
+        names = ("token", "stopped", "uniform", "proposed", "parent", "beam", "total")
+        given = [f"{name}={getattr(self, name)!r}" for name in names]
+        told = ", ".join(text for text in given if not text.endswith("=None"))
+        stages = ", ".join(self.stages)
+        return (
+            f"Decision(row={self.row}, step={self.step}, {told or 'token=None'}; stages {stages})"
+        )
 
     def candidates(self, stage: str) -> npt.NDArray[np.int64]:
         """The ids that are still possible after a stage, the likeliest first."""
@@ -80,17 +97,42 @@ class Answer(NamedTuple):
     hidden: Array | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ledger:
     """The decisions of a run in their order, the model's answers by the tokens read, the problem.
 
     With `read`, which answers from the record, the problem that was solved can be solved again
-    without the model: `npgpt.decoding.generate.replay`.
+    without the model: `npgpt.decoding.replay`.
     """
 
     decisions: tuple[Decision, ...]
     answers: Mapping[tuple[int, ...], Answer]
     problem: Problem
+
+    def __eq__(self, other: object) -> bool:
+        return equal_values(self, other) if isinstance(other, Ledger) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.decisions)
+
+    def __repr__(self) -> str:
+        shown = [f"  {decision!r}"[:150] for decision in self.decisions[:_SHOWN]]
+        left = len(self.decisions) - len(shown)
+        more = [f"  ... and {left} more"] if left else []
+        head = (
+            f"Ledger({len(self.decisions)} decisions on {len(self.answers)} answers of the model)"
+        )
+        return "\n".join([head, *shown, *more])
+
+    def _repr_html_(self) -> str:
+        titles = ("row", "step", "token", "stopped", "stages")
+        head = "".join(f"<th>{title}</th>" for title in titles)
+        cells = [(d.row, d.step, d.token, d.stopped, ", ".join(d.stages)) for d in self.decisions]
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+            for row in cells[:_SHOWN]
+        )
+        return f"<table><caption>{len(cells)} decisions</caption><tr>{head}</tr>{body}</table>"
 
     def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
         """The recorded answers. Raises SettingError for tokens that the model was not asked about.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npgpt.config import Config
-from npgpt.decoding import generate as decoding
+from npgpt.decoding import decoders
 from npgpt.decoding.limits import row_limits
 from npgpt.decoding.problem import uniform_shape
 from npgpt.decoding.processors.pipeline import pipeline, stages
@@ -142,7 +142,7 @@ def generate(
             lambda rows, scores, own=own: own([row.tokens for row in rows], scores)
             for own in given["logits_processor"]
         ]
-    found = decoding.generate(
+    found = decoders.generate(
         _next_step(next_logits, hidden),
         prompts,
         Settings(**given),

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 
-from npgpt.decoding.generate import replay
+from npgpt.decoding.decoders import replay
 from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import log_softmax

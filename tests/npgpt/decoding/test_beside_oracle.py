@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from npgpt.decoding.generate import generate
+from npgpt.decoding.decoders import generate
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import Step
 from oracle.bounds.compare import excess

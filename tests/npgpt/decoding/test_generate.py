@@ -8,7 +8,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from npgpt.decoding.generate import generate
+from npgpt.decoding.decoders import generate
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import ContextLengthError, NonFiniteError, PromptError, SettingError

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt.decoding.decoders import generate
 from npgpt.decoding.generation import Generation
+from npgpt.decoding.settings import Settings
 from npgpt.errors import SettingError
+from tests.helpers.toy_language_model import Toy, random_logits
 
 ROWS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5), min_size=1, max_size=3)
 
@@ -52,3 +55,40 @@ def test_text_is_of_one_row():
     assert dataclasses.replace(one, texts=["ab"]).text == "ab"
     with pytest.raises(SettingError, match="2 rows"):
         _ = of([[1], [2]], texts=["a", "b"]).text
+
+
+def run(**given_):
+    settings = Settings(max_new_tokens=30, output_scores=True, output_ledger=True, **given_)
+    return generate(Toy(random_logits(1, 3000)), [[0, 1]] * 40, settings)
+
+
+@pytest.mark.parametrize("given_", [{}, {"repetition_penalty": 1.5, "logit_bias": {1: 2.0}}])
+def test_a_result_is_shown_on_a_screen_whatever_its_size(given_):
+    result = run(**given_)
+    long = dataclasses.replace(result, texts=["<b>ab\n</b>" * 999] * 40)
+    for value in (result, long, result.ledger, result.ledger.decisions[0]):
+        shown = repr(value)
+        assert len(shown) <= 1000
+        assert shown.count("\n") < 10
+    for value in (result, long, result.ledger):
+        table = value._repr_html_()
+        assert table.startswith("<table>")
+        assert len(table) <= 3000
+        assert "<b>" not in table
+    assert "34 rows more" in repr(result)
+
+
+def test_results_are_compared_by_what_they_hold():
+    one, same, other = run(), run(), run(repetition_penalty=1.5)
+    assert (one, one.ledger, hash(one), hash(one.ledger)) == (
+        same,
+        same.ledger,
+        hash(same),
+        hash(same.ledger),
+    )
+    assert one != other
+    assert one.ledger != other.ledger
+    assert one.ledger.decisions[0] != other.ledger.decisions[0]
+    assert len({one, same, other}) == 2
+    assert one != dataclasses.replace(one, scores=None)
+    assert one != one.sequences

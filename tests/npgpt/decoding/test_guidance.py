@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.generate import generate
+from npgpt.decoding.decoders import generate
 from npgpt.decoding.guidance import guidance
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.uniforms import seed_uniforms

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.generate import generate, solve
+from npgpt.decoding.decoders import generate, solve
 from npgpt.decoding.ledger import Answer, Decision, Ledger
 from npgpt.decoding.problem import prepare, uniform_shape
 from npgpt.decoding.reading import last_of

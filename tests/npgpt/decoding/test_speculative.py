@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.generate import generate, solve
+from npgpt.decoding.decoders import generate, solve
 from npgpt.decoding.problem import prepare
 from npgpt.decoding.reading import last_of
 from npgpt.decoding.settings import Settings

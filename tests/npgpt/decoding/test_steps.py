@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.generate import generate
+from npgpt.decoding.decoders import generate
 from npgpt.decoding.problem import prepare
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import Step
