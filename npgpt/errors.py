@@ -5,6 +5,18 @@ whatever the library rejects. Each message quotes the bad value, says what was e
 what to do about it.
 """
 
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "ContextLengthError",
+    "NonFiniteError",
+    "NonFiniteWarning",
+    "NpgptError",
+    "PromptError",
+    "SettingError",
+    "TokenizerError",
+]
+
 
 class NpgptError(ValueError):
     """Base of every error that npgpt raises on purpose."""

@@ -4,48 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import mmap
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from npgpt.arrays import Array, Mask, Tokens
+from npgpt.cached_model import CachedModel
 from npgpt.checkpoints.open import open as open_checkpoint
 from npgpt.config import Config
 from npgpt.decoding.decoders import choices, solve
 from npgpt.decoding.defaults import filled, of_file
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.problem import Problem, prepare, uniform_shape
-from npgpt.decoding.prompts import Rows, token_rows
-from npgpt.decoding.reading import Reading, last_step, resumed
+from npgpt.decoding.prompts import Rows
+from npgpt.decoding.reading import Reading
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.decoding.values import whole
 from npgpt.errors import ContextLengthError, PromptError, SettingError
-from npgpt.model.batch_invariant import RowCaches, batch_invariant_logits, batch_invariant_read
-from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
-from npgpt.model.inputs import checked_tokens
 from npgpt.model.layout import column_major
-from npgpt.model.mapped import check_whole, mappings
-from npgpt.model.parameters import Parameters, to_arrays
-from npgpt.model.prefill import prefill
+from npgpt.model.parameters import Parameters, shapes
 from npgpt.model.score import Score, log_probabilities
+from npgpt.notebook import fields_table
+from npgpt.prompt import Prompt, prompt_rows, rectangle, require_tokenizer
+from npgpt.quoting import brief
 from npgpt.renamed import renamed
 from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
 from npgpt.trace import Recorder, Tap, check_patterns, compose, discard
 
-# A text, several texts, one row of token ids, or several rows.
-Prompt: TypeAlias = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tokens
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class GPT:
     """A GPT-2 that is ready to use.
 
@@ -56,13 +52,37 @@ class GPT:
     whatever batch it is in. A batch then takes the time of its rows together. Without it rounding
     depends on the batch; in any case the same call gives the same bits on one machine, with the
     same number of threads.
+
+    `path` is where it was opened. Two of them are equal only where they are one object.
     """
 
     config: Config
     parameters: Parameters
     tokenizer: Tokenizer | None = None
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     batch_invariant: bool = False
+    path: Path | None = None
+
+    def __repr__(self) -> str:
+        fields = self._summary()
+        return f"<GPT: {'; '.join(f'{name} {value}' for name, value in fields.items())}>"
+
+    def _repr_html_(self) -> str:
+        return fields_table(self._summary(), title="GPT")
+
+    def _summary(self) -> dict[str, object]:
+        """What fits on a screen: sizes, dtype, origin, tokenizer, defaults."""
+        config = self.config
+        sizes = ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size")
+        weights = sum(map(math.prod, shapes(config).values()))
+        own = ", ".join(f"{name}={brief(value)}" for name, value in self.defaults.items())
+        return {
+            "parameters": f"{weights:,} of {self.parameters.dtype}",
+            **{name: getattr(config, name) for name in sizes},
+            "tokenizer": f"of {self.tokenizer.vocab_size} tokens" if self.tokenizer else "none",
+            "defaults": own or "none",
+            "path": self.path or "none",
+        }
 
     def logits(self, tokens: Prompt, mask: Mask | None = None) -> Array:
         """Logits for the token after each of `tokens`: (batch, query, vocab).
@@ -70,15 +90,11 @@ class GPT:
         tokens (batch, query), a flat list for one row, or a text; mask (batch, query), True where
         a token is real.
         """
-        rows = _rectangle(self._rows(tokens, None))
-        check_whole(self._mappings)
-        if self.batch_invariant:
-            return batch_invariant_logits(rows, self.parameters, self.config, mask=mask)
-        return forward(rows, self.parameters, self.config, mask=mask).logits
+        return self._model.logits(self.tokens(tokens), mask)
 
     def tokens(self, prompt: Prompt) -> Tokens:
         """The ids of a prompt, or of several as long as each other: (batch, query)."""
-        return _rectangle(self._rows(prompt, None))
+        return rectangle(prompt_rows(prompt, self.tokenizer))
 
     def trace(
         self, prompt: Prompt, names: str | Sequence[str] = "*", *, tap: Tap = discard
@@ -91,7 +107,7 @@ class GPT:
         recorder = Recorder((names,) if isinstance(names, str) else tuple(names))
         check_patterns(recorder.patterns, self.config.n_layer)
         ids = self.tokens(prompt)
-        check_whole(self._mappings)
+        self._model.check_files()
         forward(ids, self.parameters, self.config, tap=compose(tap, recorder))
         return recorder
 
@@ -117,8 +133,11 @@ class GPT:
 
         Raises SettingError, PromptError or ContextLengthError before anything is computed.
         """
+        rows = prompt_rows(prompt, self.tokenizer, mask)
+        chosen = self.settings(**settings)
+        uniforms = self._uniforms(chosen, len(rows), seed, uniforms)
         problem = self._problem(
-            prompt, mask, seed, uniforms, settings, negative_prompt=negative_prompt, draft=assistant
+            rows, chosen, uniforms, negative_prompt=negative_prompt, draft=assistant
         )
         generation = solve(problem, self.next_step, self.read)
         if self.tokenizer is None:
@@ -141,13 +160,16 @@ class GPT:
         A piece is never half a character. Beams decide at the end, so theirs is one piece. Raises
         as `generate` does, at once.
         """
+        rows = prompt_rows(prompt, self.tokenizer)
+        chosen = self.settings(**settings)
+        uniforms = self._uniforms(chosen, len(rows), seed, uniforms)
         problem = self._problem(
-            prompt, None, seed, uniforms, settings, negative_prompt=negative_prompt, draft=assistant
+            rows, chosen, uniforms, negative_prompt=negative_prompt, draft=assistant
         )
-        rows = len(problem.prompts) * problem.settings.num_return_sequences
-        if rows != 1:
-            raise PromptError(f"{rows} rows cannot be streamed; ask for one, of one prompt")
-        return self._pieces(problem, self._tokenizer())
+        count = len(rows) * chosen.num_return_sequences
+        if count != 1:
+            raise PromptError(f"{count} rows cannot be streamed; ask for one, of one prompt")
+        return self._pieces(problem, require_tokenizer(self.tokenizer))
 
     def score(self, text: Prompt, *, stride: int | None = None, add_bos: bool = False) -> Score:
         """The log-probability of each token of one text, or of one row of ids.
@@ -156,101 +178,71 @@ class GPT:
         token has nothing before it and is not scored, unless `add_bos` puts the model's
         beginning-of-text token there.
         """
-        (row,) = self._rows(text, None)
+        (row,) = prompt_rows(text, self.tokenizer)
         before = [self._bos()] if add_bos else []
-        check_whole(self._mappings)
-        found = log_probabilities(
+        self._model.check_files()
+        scored = log_probabilities(
             np.array([*before, *row]), self.parameters, self.config, stride=stride
         )
         unscored = [] if add_bos else [np.nan]
-        return Score(list(row), np.concatenate([unscored, found]))
+        return Score(list(row), np.concatenate([unscored, scored]))
 
     def next_step(self, rows: Sequence[Sequence[int]], state: State | None) -> Step:
         """The model as decoders see it: rows of new token ids, of any lengths -> a Step.
 
         The state is the model's cache.
         """
-        return last_step(self._read(rows, state, hidden_to_keep=1))
+        return self._model.next_step(rows, state)
 
     def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
         """`next_step` with the logits of the last `keep` tokens and the hidden states of all."""
-        return self._read(rows, state, keep=keep)
-
-    def _read(
-        self,
-        rows: Sequence[Sequence[int]],
-        state: State | None,
-        *,
-        keep: int = 1,
-        hidden_to_keep: int | None = None,
-    ) -> Reading:
-        check_whole(self._mappings)
-        if self.batch_invariant:
-            return Reading(
-                *batch_invariant_read(
-                    rows,
-                    self.parameters,
-                    self.config,
-                    past=resumed(state, RowCaches),
-                    logits_to_keep=keep,
-                )
-            )
-        past = resumed(state, Cache)
-        width = max(map(len, rows))
-        tokens = np.array([[0] * (width - len(row)) + list(row) for row in rows])
-        mask = np.array([[False] * (width - len(row)) + [True] * len(row) for row in rows])
-        output = prefill(
-            tokens,
-            self.parameters,
-            self.config,
-            past=past,
-            mask=mask,
-            logits_to_keep=keep,
-            hidden_to_keep=hidden_to_keep,
-        )
-        return Reading(output.logits, output.hidden, output.past)
+        return self._model.read(rows, state, keep=keep)
 
     @functools.cached_property
-    def _mappings(self) -> list[mmap.mmap]:
-        layers = self.parameters.h[:]  # going through them could evict some
-        return mappings(to_arrays(dataclasses.replace(self.parameters, h=layers)).values())
+    def _model(self) -> CachedModel:
+        return CachedModel(self.config, self.parameters, self.batch_invariant)
 
     def settings(self, **given: Any) -> Settings:
         """The settings given, filled up with the checkpoint's own where these do not contradict."""
         return filled(given, self.defaults)
 
+    def _uniforms(
+        self, settings: Settings, rows: int, seed: int | None, uniforms: npt.ArrayLike | None
+    ) -> npt.ArrayLike | None:
+        """What is drawn with: as given, or made from the seed, or new; None where nothing draws."""
+        if seed is not None:
+            whole(0)("seed", seed)
+        if seed is not None and uniforms is not None:
+            raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
+        if uniforms is not None or not settings.draws:
+            return uniforms
+        seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
+        return seed_uniforms(seed, *uniform_shape(settings, rows, self.config.n_positions))
+
     def _problem(
         self,
-        prompt: Prompt,
-        mask: Mask | None,
-        seed: int | None,
+        rows: Rows,
+        settings: Settings,
         uniforms: npt.ArrayLike | None,
-        given: Mapping[str, Any],
         *,
         negative_prompt: Prompt | None,
         draft: GPT | None,
     ) -> Problem:
         if not (draft is None or isinstance(draft, GPT)):
             raise SettingError(f"assistant is {draft!r}; give a GPT, as npgpt.load returns one")
-        rows = self._rows(prompt, mask)
-        settings = self.settings(**given)
-        if seed is not None:
-            whole(0)("seed", seed)
-        if seed is not None and uniforms is not None:
-            raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
-        if uniforms is None and settings.draws:
-            seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
-            shape = uniform_shape(settings, len(rows), self.config.n_positions)
-            uniforms = seed_uniforms(seed, *shape)
-        known = self.config.vocab_size
+        vocab_size = self.config.vocab_size
+        if self.tokenizer:
+            vocab_size = min(vocab_size, self.tokenizer.vocab_size)
         problem = prepare(
             rows,
             settings,
             uniforms,
             decode=self.tokenizer.decode if self.tokenizer else None,
             context_length=self.config.n_positions,
-            vocab_size=min(known, self.tokenizer.vocab_size) if self.tokenizer else known,
-            negative_prompt=None if negative_prompt is None else self._rows(negative_prompt, None),
+            vocab_size=vocab_size,
+            negative_prompt=(
+                None if negative_prompt is None else prompt_rows(negative_prompt, self.tokenizer)
+            ),
             assistant=None if draft is None else draft.read,
         )
         if draft is not None:
@@ -277,34 +269,14 @@ class GPT:
         decoder = incremental_decoder(tokenizer)
         decided = choices(problem, self.next_step, self.read)
         if decided is None:
-            found = solve(problem, self.next_step, self.read)
-            tokens = iter(found.new_tokens[0])
+            searched = solve(problem, self.next_step, self.read)
+            tokens = iter(searched.new_tokens[0])
         else:
-            each = (choice.token for step in decided for choice in step)
-            tokens = (token for token in each if token is not None)
+            chosen = (choice.token for step in decided for choice in step)
+            tokens = (token for token in chosen if token is not None)
         for token in tokens:
             yield decoder.push(token)
         yield decoder.finish()
-
-    def _rows(self, prompt: Prompt, mask: Mask | None) -> Rows:
-        """Rows of ids, without padding."""
-        texts = [prompt] if isinstance(prompt, str) else prompt
-        is_text = isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts)
-        rows = token_rows([self._encode(text) for text in texts] if is_text else prompt)
-        if mask is None:
-            return rows
-        tokens, real = checked_tokens(_rectangle(rows), mask)
-        return token_rows([row[keep] for row, keep in zip(tokens, real, strict=True)])
-
-    def _encode(self, text: object) -> list[int]:
-        if not isinstance(text, str) or not text:
-            raise PromptError(f"the prompt is {text!r}; give a text of at least one character")
-        return self._tokenizer().encode(text)
-
-    def _tokenizer(self) -> Tokenizer:
-        if self.tokenizer is None:
-            raise PromptError("the checkpoint has no tokenizer files; give token ids, not text")
-        return self.tokenizer
 
     def _bos(self) -> int:
         bos = self.config.bos_token_id
@@ -317,13 +289,6 @@ class GPT:
 
 _refusing_old_names = renamed(deterministic="batch_invariant")
 GPT.__init__ = _refusing_old_names(GPT.__init__)  # type: ignore[method-assign]
-
-
-def _rectangle(rows: Rows) -> Tokens:
-    lengths = sorted({len(row) for row in rows})
-    if len(lengths) > 1:
-        raise PromptError(f"the rows have {lengths} tokens; pad them to one length, with a mask")
-    return np.array(rows)
 
 
 @_refusing_old_names
@@ -345,13 +310,19 @@ def load(
     Raises CheckpointError, ConfigError or TokenizerError for what cannot be read, or contradicts
     itself, SettingError for another dtype, and for too little memory.
     """
-    checkpoint = open_checkpoint(
-        shipped() if path is None else path, dtype=dtype, widen=widen, memory=memory
-    )
+    path = shipped() if path is None else path
+    checkpoint = open_checkpoint(path, dtype=dtype, widen=widen, memory=memory)
     config = checkpoint.config
     parameters = column_major(checkpoint.parameters)
     defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})
-    return GPT(config, parameters, checkpoint.tokenizer, defaults, batch_invariant=batch_invariant)
+    return GPT(
+        config,
+        parameters,
+        checkpoint.tokenizer,
+        defaults,
+        batch_invariant=batch_invariant,
+        path=Path(path),
+    )
 
 
 def shipped() -> Path:

@@ -52,6 +52,7 @@ def test_generates_away_from_the_checkout(installed: Path, tmp_path: Path) -> No
 def test_importing_it_imports_numpy_and_the_standard_library(installed: Path) -> None:
     script = (
         "import sys; before = set(sys.modules); import npgpt\n"
+        "from npgpt import *\n"
         "roots = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(roots - set(sys.stdlib_module_names)))"
     )

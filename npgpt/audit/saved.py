@@ -27,8 +27,9 @@ from npgpt.checkpoints.files import check_unchanged, find, identity
 from npgpt.checkpoints.replace_all import replace_all
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, SettingError
-from npgpt.gpt import GPT, Prompt
+from npgpt.gpt import GPT
 from npgpt.model.mapped import check_whole, mappings
+from npgpt.prompt import Prompt
 from npgpt.quoting import kind, listed
 from npgpt.trace import (
     Key,

@@ -10,8 +10,9 @@ from npgpt.audit.report.one_pass import Pass
 from npgpt.audit.token_text import text_of
 from npgpt.cli.decisions import decisions
 from npgpt.errors import ContextLengthError, NonFiniteError, PromptError, TokenizerError
-from npgpt.gpt import GPT, Prompt
+from npgpt.gpt import GPT
 from npgpt.model.parameters import to_arrays
+from npgpt.prompt import Prompt
 from npgpt.versions import versions
 
 _NEW_TOKENS = 5  # whose decisions are shown, where nothing else is asked for

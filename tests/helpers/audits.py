@@ -8,7 +8,8 @@ import numpy as np
 from npgpt.audit.report.one_pass import Pass
 from npgpt.audit.report.page import page
 from npgpt.cli.audit_facts import facts_of, recorded
-from npgpt.gpt import GPT, Prompt
+from npgpt.gpt import GPT
+from npgpt.prompt import Prompt
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 
 LONGER = dataclasses.replace(CONFIG, n_positions=80)  # for texts of single bytes

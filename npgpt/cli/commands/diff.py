@@ -17,7 +17,7 @@ from npgpt.cli.argument_types import token_ids
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
 from npgpt.errors import PromptError, SettingError
-from npgpt.gpt import Prompt
+from npgpt.prompt import Prompt
 from npgpt.quoting import listed
 from npgpt.trace import label
 

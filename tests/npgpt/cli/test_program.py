@@ -29,7 +29,8 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as
 LISTED = """
 import sys
 before = set(sys.modules)
-import npgpt, npgpt.cli
+import npgpt, npgpt.cli.program
+from npgpt import *  # each public name and package
 # What has no spec was not imported from a file: Cython makes such modules.
 new = (name for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None))
 print(*sorted({name.partition(".")[0] for name in new}))
