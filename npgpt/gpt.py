@@ -27,7 +27,7 @@ from npgpt.decoding.reading import Reading
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
-from npgpt.decoding.values import whole
+from npgpt.decoding.validators import integer
 from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.model.forward import forward
 from npgpt.model.layout import column_major
@@ -211,7 +211,7 @@ class GPT:
     ) -> npt.ArrayLike | None:
         """What is drawn with: as given, or made from the seed, or new; None where nothing draws."""
         if seed is not None:
-            whole(0)("seed", seed)
+            integer(0)("seed", seed)
         if seed is not None and uniforms is not None:
             raise SettingError(f"seed is {seed!r}, but uniforms are given too; give one of them")
         if uniforms is not None or not settings.draws:

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from npgpt.decoding.beam import beam_search
-from npgpt.decoding.combinations import decoder
 from npgpt.decoding.constrained_beam import constrained_beam_search
 from npgpt.decoding.contrastive import contrastive_search
 from npgpt.decoding.generation import Generation
@@ -18,7 +17,7 @@ from npgpt.decoding.one_by_one import one_by_one
 from npgpt.decoding.problem import Decode, Problem, prepare
 from npgpt.decoding.reading import Read, last_of
 from npgpt.decoding.recording import recorded
-from npgpt.decoding.settings import Settings
+from npgpt.decoding.settings import Settings, decoder
 from npgpt.decoding.speculative import speculative_decoding
 from npgpt.decoding.step import NextStep
 from npgpt.decoding.steps import Choice, gather, steps

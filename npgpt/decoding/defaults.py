@@ -3,19 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from npgpt.decoding.combinations import BEAMS, SAMPLING
-from npgpt.decoding.settings import Settings, from_keywords, plain
-from npgpt.decoding.values import whole
+from npgpt.decoding.compatibility import unmet
+from npgpt.decoding.settings import TABLE, Settings, from_keywords, plain
+from npgpt.decoding.validators import integer
 from npgpt.errors import SettingError
 
-# Values by which Hugging Face's files switch a setting off, and what has no such value here.
-_OFF = {"top_k": 0, "no_repeat_ngram_size": 0, "penalty_alpha": 0}
 _FILE = "generation_config.json"
 # What multiplies time and memory: few calls ask for many, and no file of a stranger should.
 _ROWS = ("num_beams", "num_return_sequences")
 _MOST_ROWS = 256
-# Settings that name a decoder which does not draw.
-_SEARCHES = (("num_beam_groups", 1), ("force_words_ids", None), ("penalty_alpha", None))
 
 
 def of_file(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,8 +23,7 @@ def of_file(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in fields.items()
-        if name in Settings.__dataclass_fields__ and value is not None
-        if not (name in _OFF and value == _OFF[name])
+        if name in TABLE and value is not None and value not in TABLE[name].file_off
     }
 
 
@@ -46,15 +41,12 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
     (False, 1.0, None)
     """
     given, kept = plain(given), dict(defaults)
-    if any(given.get(name) not in (None, neutral) for name, neutral in _SEARCHES):
+    if any("do_sample" in row.excludes and _is_on(given, name) for name, row in TABLE.items()):
         kept.pop("do_sample", None)
-    merged = {**kept, **given}
-    idle = set()
-    if not merged.get("do_sample"):
-        idle |= {name for name, _ in SAMPLING}
-        idle -= {"top_k"} if merged.get("penalty_alpha") else set()
-    if merged.get("num_beams") in (None, 1):
-        idle |= {"diversity_penalty", *(name for name, _ in BEAMS)}
+    merged = {name: row.default for name, row in TABLE.items()}
+    merged |= {name: value for name, value in (kept | given).items() if value is not None}
+    needs = {name: unmet(row, merged) for name, row in TABLE.items()}
+    idle = {name for name, need in needs.items() if need and need.remedy}
     for one, other in (("max_length", "max_new_tokens"), ("max_new_tokens", "max_length")):
         if one in given:
             idle.add(other)
@@ -62,9 +54,13 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
     try:
         own = plain(own)
         for name in _ROWS:
-            whole(1, _MOST_ROWS)(name, own.get(name) or 1)
+            integer(1, _MOST_ROWS)(name, own.get(name) or 1)
     except SettingError as error:
         raise SettingError(
             f"the model's own settings, of its {_FILE}: {error}; or set it in the call"
         ) from None
     return from_keywords(**own, **given)
+
+
+def _is_on(given: Mapping[str, Any], name: str) -> bool:
+    return given.get(name) is not None and not TABLE[name].is_off(given[name])

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array, equal_values
 from npgpt.decoding.ledger import Ledger, StopReason
-from npgpt.decoding.values import whole
+from npgpt.decoding.validators import integer
 from npgpt.errors import SettingError
 
 _SHOWN_ROWS = 6  # by repr, and in a notebook
@@ -107,7 +107,9 @@ class Generation:
         array([[5, 6],
                [7, 0]])
         """
-        pad = whole(0)("pad_token_id", self.pad_token_id if pad_token_id is None else pad_token_id)
+        pad = integer(0)(
+            "pad_token_id", self.pad_token_id if pad_token_id is None else pad_token_id
+        )
         longest = max(map(len, self.sequences))
         rows = [[*tokens, *[pad] * (longest - len(tokens))] for tokens in self.sequences]
         return np.array(rows, dtype=np.int64)

@@ -7,16 +7,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.decoding.combinations import decoder
 from npgpt.decoding.guidance import guided_read
 from npgpt.decoding.ledger import Note
 from npgpt.decoding.limits import check_room, row_limits
 from npgpt.decoding.prompts import Rows, check_vocabulary, token_rows
 from npgpt.decoding.reading import Read
 from npgpt.decoding.row import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding.settings import Settings, decoder
 from npgpt.decoding.uniforms import checked_uniforms
-from npgpt.decoding.values import whole
+from npgpt.decoding.validators import integer
 from npgpt.errors import PromptError, SettingError
 from npgpt.quoting import brief
 
@@ -72,7 +71,7 @@ def prepare(
         raise SettingError(f"settings are {brief(settings)}; give npgpt.Settings(...)")
     for name, size in (("vocab_size", vocab_size), ("context_length", context_length)):
         if size is not None:
-            whole(1)(name, size)
+            integer(1)(name, size)
     prompts = token_rows(tokens)
     negative = _negative_prompts(prompts, settings, negative_prompt)
     if vocab_size is not None:

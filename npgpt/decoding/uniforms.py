@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.decoding.values import whole
+from npgpt.decoding.validators import integer
 from npgpt.errors import SettingError
 from npgpt.quoting import brief
 
@@ -18,7 +18,7 @@ def seed_uniforms(seed: int, rows: int, steps: int, *draws: int) -> npt.NDArray[
     >>> bool((seed_uniforms(7, 3, 5)[:2, :4] == seed_uniforms(7, 2, 4)).all())
     True
     """
-    seed = whole(0)("seed", seed)
+    seed = integer(0)("seed", seed)
     drawn = [np.random.default_rng([seed, row]).random((steps, *draws)) for row in range(rows)]
     return np.array(drawn, dtype=np.float64).reshape(rows, steps, *draws)
 

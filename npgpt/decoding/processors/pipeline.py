@@ -1,10 +1,11 @@
-"""Which processors a run needs, and in which order."""
+"""The pipeline of logits processors: which of them a run needs, in the order in which they act."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from npgpt.arrays import Array
+from npgpt.decoding.compatibility import unmet
 from npgpt.decoding.processors import (
     custom,
     entropy_filters,
@@ -17,12 +18,76 @@ from npgpt.decoding.processors import (
     vocabulary,
 )
 from npgpt.decoding.row import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding.settings import TABLE, Settings
 
 # (rows, scores (rows, vocab)) -> scores (rows, vocab), without writing to what it is given
 Processor: TypeAlias = Callable[[Sequence[Row], Array], Array]
-# The name of a setting, whether its value asks for a processor, and that processor
-_Entry: TypeAlias = tuple[str, bool, Processor]
+
+
+class _Run(NamedTuple):
+    """What a processor may take besides its setting's value, as `pipeline` describes it."""
+
+    eos: tuple[int, ...]
+    vocab_size: int | None
+    least: int
+
+
+# (a setting's value, the run) -> its processor, None where there is nothing to do
+_Maker: TypeAlias = Callable[[Any, _Run], Processor | None]
+
+
+def _rowless(function: Callable[..., Array], **parameters: Any) -> Processor:
+    return lambda rows, scores: function(scores, **parameters)
+
+
+def _filter(function: Callable[..., Array], parameter: str) -> _Maker:
+    return lambda v, run: _rowless(function, min_tokens_to_keep=run.least, **{parameter: v})
+
+
+def _ids(v: int | tuple[int, ...]) -> tuple[int, ...]:
+    return v if isinstance(v, tuple) else (v,)
+
+
+def _decay(v: tuple[int, float], run: _Run) -> Processor | None:
+    start, factor = v
+    decay = partial(lengths.exponential_decay, start=start, factor=factor, eos_token_ids=run.eos)
+    return None if factor == 1 else decay
+
+
+# In the order in which they act. A setting that is off, or lacks what it needs, has no processor.
+# fmt: off
+PROCESSORS: dict[str, _Maker] = {
+    "sequence_bias": lambda v, run: partial(phrases.sequence_bias, biases=v),
+    "logit_bias": lambda v, run: _rowless(phrases.logit_bias, biases=v),
+    "diversity_penalty": lambda v, run: None,  # a group of beams puts its own here
+    "repetition_penalty": lambda v, run: partial(penalties.repetition_penalty, penalty=v),
+    "frequency_penalty": lambda v, run: partial(penalties.frequency_penalty, penalty=v),
+    "presence_penalty": lambda v, run: partial(penalties.presence_penalty, penalty=v),
+    "no_repeat_ngram_size": lambda v, run: partial(ngrams.no_repeat_ngram, size=v),
+    "bad_words_ids": lambda v, run: partial(phrases.bad_words, phrases=v),
+    "min_length": lambda v, run: partial(lengths.min_length, length=v, eos_token_ids=run.eos),
+    "min_new_tokens":
+        lambda v, run: partial(lengths.min_new_tokens, count=v, eos_token_ids=run.eos),
+    "prefix_allowed_tokens_fn":
+        lambda v, run: partial(custom.prefix_allowed, function=v, vocab_size=run.vocab_size),
+    "forced_bos_token_id": lambda v, run: partial(forced.forced_bos, token=v),
+    "forced_eos_token_id": lambda v, run: partial(forced.forced_eos, tokens=_ids(v)),
+    "exponential_decay_length_penalty": _decay,
+    "suppress_tokens": lambda v, run: _rowless(vocabulary.suppress, tokens=v),
+    "begin_suppress_tokens": lambda v, run: partial(vocabulary.begin_suppress, tokens=v),
+}
+# After the functions of the user's own, and only where tokens are drawn
+FILTERS: dict[str, _Maker] = {
+    "temperature": lambda v, run: _rowless(filters.temperature, value=v),
+    "top_h": _filter(entropy_filters.top_h, "alpha"),
+    "top_k": _filter(filters.top_k, "k"),
+    "top_p": _filter(filters.top_p, "p"),
+    "min_p": _filter(filters.min_p, "share"),
+    "typical_p": _filter(entropy_filters.typical_p, "mass"),
+    "epsilon_cutoff": _filter(filters.epsilon_cutoff, "epsilon"),
+    "eta_cutoff": _filter(entropy_filters.eta_cutoff, "epsilon"),
+}
+# fmt: on
 
 
 def pipeline(
@@ -42,14 +107,28 @@ def pipeline(
     >>> list(pipeline(Settings(do_sample=True, top_p=0.9, repetition_penalty=1.2)))
     ['repetition_penalty', 'top_p']
     """
-    entries = [
-        *_shaping(settings, vocab_size, diversity),
-        *_ruling(settings, vocab_size),
-        *_custom(settings),
-    ]
-    if settings.draws:
-        entries += _sampling(settings, min_tokens_to_keep)
-    return {name: processor for name, wanted, processor in entries if wanted}
+    run = _Run(settings.eos_token_ids, vocab_size, min_tokens_to_keep)
+    processors: dict[str, Processor] = {}
+    if vocab_size is not None:
+        processors["vocab_size"] = _rowless(vocabulary.real_vocabulary, size=vocab_size)
+    groups = {} if diversity is None else {"diversity_penalty": diversity}
+    made = _made(PROCESSORS, settings, run) | groups
+    processors |= {name: made[name] for name in PROCESSORS if name in made}
+    for index, function in enumerate(settings.logits_processor):
+        name = f"logits_processor[{index}]"
+        processors[name] = partial(custom.checked, function=function, name=name)
+    return processors | (_made(FILTERS, settings, run) if settings.draws else {})
+
+
+def _made(makers: Mapping[str, _Maker], settings: Settings, run: _Run) -> dict[str, Processor]:
+    made = {}
+    for name, make in makers.items():
+        value, row = getattr(settings, name), TABLE[name]
+        if not row.is_off(value) and not unmet(row, vars(settings)):
+            processor = make(value, run)
+            if processor is not None:
+                made[name] = processor
+    return made
 
 
 def stages(
@@ -69,77 +148,3 @@ def stages(
         if logits is not before:
             scores[name] = logits
     return scores
-
-
-# fmt: off
-def _shaping(
-    s: Settings, vocab_size: int | None, diversity: Processor | None
-) -> Iterator[_Entry]:
-    yield ("vocab_size", vocab_size is not None,
-           _rowless(vocabulary.real_vocabulary, size=vocab_size))
-    yield ("sequence_bias", bool(s.sequence_bias),
-           partial(phrases.sequence_bias, biases=s.sequence_bias))
-    yield "logit_bias", bool(s.logit_bias), _rowless(phrases.logit_bias, biases=s.logit_bias)
-    if diversity is not None:
-        yield "diversity_penalty", True, diversity
-    for name, neutral, function in (
-        ("repetition_penalty", 1, penalties.repetition_penalty),
-        ("frequency_penalty", 0, penalties.frequency_penalty),
-        ("presence_penalty", 0, penalties.presence_penalty),
-    ):
-        value = getattr(s, name)
-        yield name, value != neutral, partial(function, penalty=value)
-
-
-def _ruling(s: Settings, vocab_size: int | None) -> Iterator[_Entry]:
-    eos, size, allowed = s.eos_token_ids, s.no_repeat_ngram_size, s.prefix_allowed_tokens_fn
-    if size is not None:
-        yield "no_repeat_ngram_size", True, partial(ngrams.no_repeat_ngram, size=size)
-    yield ("bad_words_ids", bool(s.bad_words_ids),
-           partial(phrases.bad_words, phrases=s.bad_words_ids))
-    yield ("min_length", bool(s.min_length and eos),
-           partial(lengths.min_length, length=s.min_length, eos_token_ids=eos))
-    yield ("min_new_tokens", bool(s.min_new_tokens and eos),
-           partial(lengths.min_new_tokens, count=s.min_new_tokens, eos_token_ids=eos))
-    if allowed is not None:
-        yield ("prefix_allowed_tokens_fn", True,
-               partial(custom.prefix_allowed, function=allowed, vocab_size=vocab_size))
-    if s.forced_bos_token_id is not None:
-        yield ("forced_bos_token_id", True,
-               partial(forced.forced_bos, token=s.forced_bos_token_id))
-    yield ("forced_eos_token_id", bool(s.forced_eos_token_ids),
-           partial(forced.forced_eos, tokens=s.forced_eos_token_ids))
-    start, factor = s.exponential_decay_length_penalty or (0, 1.0)
-    yield ("exponential_decay_length_penalty", bool(factor != 1 and eos),
-           partial(lengths.exponential_decay, start=start, factor=factor, eos_token_ids=eos))
-    yield ("suppress_tokens", bool(s.suppress_tokens),
-           _rowless(vocabulary.suppress, tokens=s.suppress_tokens))
-    yield ("begin_suppress_tokens", bool(s.begin_suppress_tokens),
-           partial(vocabulary.begin_suppress, tokens=s.begin_suppress_tokens))
-
-
-def _custom(s: Settings) -> Iterator[_Entry]:
-    for place, function in enumerate(s.logits_processor):
-        name = f"logits_processor[{place}]"
-        yield name, True, partial(custom.checked, function=function, name=name)
-
-
-def _sampling(s: Settings, least: int) -> Iterator[_Entry]:
-    yield "temperature", s.temperature != 1, _rowless(filters.temperature, value=s.temperature)
-    for name, off, function, parameter in (
-        ("top_h", (None, 1), entropy_filters.top_h, "alpha"),
-        ("top_k", (None,), filters.top_k, "k"),
-        ("top_p", (None, 1), filters.top_p, "p"),
-        ("min_p", (None, 0), filters.min_p, "share"),
-        ("typical_p", (None, 1), entropy_filters.typical_p, "mass"),
-        ("epsilon_cutoff", (0,), filters.epsilon_cutoff, "epsilon"),
-        ("eta_cutoff", (0,), entropy_filters.eta_cutoff, "epsilon"),
-    ):
-        value = getattr(s, name)
-        chosen = {parameter: value, "min_tokens_to_keep": least}
-        yield name, value not in off, _rowless(function, **chosen)
-# fmt: on
-
-
-def _rowless(function: Callable[..., Array], **settings: Any) -> Processor:
-    return lambda rows, scores: function(scores, **settings)

@@ -1,7 +1,6 @@
 import pytest
 
-from npgpt.decoding.combinations import decoder
-from npgpt.decoding.settings import Settings
+from npgpt.decoding.settings import Settings, decoder
 
 SAMPLE = {"do_sample": True}
 
