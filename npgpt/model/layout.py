@@ -17,7 +17,7 @@ def column_major(parameters: Parameters) -> Parameters:
     """The tree with the columns of each linear map one after another in memory: a copy of those.
 
     What the weights are is the same, and embeddings and the head stay where they are. BLAS is
-    faster with this layout whenever several rows are read, and as fast with one: PERFORMANCE.md has
+    faster with this layout whenever several rows are read, and as fast with one: docs/ have
     the figures. Copying a 124M model takes a fifth of a second, and no memory beside its own:
     what was mapped from a file is given back. Weights that lie so already, are kept in 16 bits, or
     are evicted to hold a budget of memory, stay as they are.

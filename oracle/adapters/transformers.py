@@ -1,6 +1,7 @@
 """transformers' GPT-2 as a subject: its own model, layers and logits processors.
 
-`process` offers the settings that mean there what they mean here; README lists those that do not.
+`process` offers the settings that mean there what they mean here; docs/differences.md lists those
+that do not.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Where a search of transformers means something else than npgpt's: the README's table.
+"""Where a search of transformers means something else than npgpt's: docs/differences.md.
 
 Each test shows both sides, so that a release of transformers that changes its mind is noticed. The
 models are bigrams, whose probabilities a test can name.

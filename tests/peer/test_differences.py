@@ -1,4 +1,4 @@
-"""Where transformers means something else by a setting than npgpt does: the README's table.
+"""Where transformers means something else by a setting than npgpt does: docs/differences.md.
 
 Each test shows both sides, so that a release of transformers that changes its mind is noticed.
 """

@@ -1,4 +1,4 @@
-"""Where transformers' models and tokenizers mean something else than npgpt's: the README's table.
+"""Where transformers' models and tokenizers mean something else than npgpt's: docs/differences.md.
 
 Each test shows both sides, so that a release of transformers that changes its mind is noticed.
 """
