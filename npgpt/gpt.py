@@ -6,10 +6,11 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from npgpt.decoding.generation import Generation
 from npgpt.decoding.problem import Problem, prepare, uniform_shape
 from npgpt.decoding.prompts import Rows
 from npgpt.decoding.reading import Reading
-from npgpt.decoding.settings import Settings
+from npgpt.decoding.settings import Settings, SettingsDict, lists_settings
 from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.decoding.validators import integer
@@ -39,6 +40,9 @@ from npgpt.quoting import brief
 from npgpt.renamed import renamed
 from npgpt.tokenizer.encoding import Tokenizer, incremental_decoder
 from npgpt.trace import Recorder, Tap, check_patterns, compose, discard
+
+if TYPE_CHECKING or sys.version_info >= (3, 11):
+    from npgpt.decoding.settings import Unpack
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,6 +115,7 @@ class GPT:
         forward(ids, self.parameters, self.config, tap=compose(tap, recorder))
         return recorder
 
+    @lists_settings
     def generate(
         self,
         prompt: Prompt,
@@ -120,9 +125,9 @@ class GPT:
         *,
         negative_prompt: Prompt | None = None,
         assistant: GPT | None = None,
-        **settings: Any,
+        **settings: Unpack[SettingsDict],
     ) -> Generation:
-        """Continue each prompt; `npgpt.decoding.settings.Settings` lists the settings.
+        """Continue each prompt.
 
         mask (rows, columns): True where an id of a rectangular prompt is real. Sampling consumes
         uniforms in [0, 1): `uniforms`, of the shape that `npgpt.decoding.problem.uniform_shape`
@@ -145,6 +150,7 @@ class GPT:
         texts = [self.tokenizer.decode(row) for row in generation.sequences]
         return dataclasses.replace(generation, texts=texts)
 
+    @lists_settings
     def stream(
         self,
         prompt: Prompt,
@@ -153,7 +159,7 @@ class GPT:
         *,
         negative_prompt: Prompt | None = None,
         assistant: GPT | None = None,
-        **settings: Any,
+        **settings: Unpack[SettingsDict],
     ) -> Iterator[str]:
         """The text that `generate` adds to one prompt, in pieces, as they are decided.
 
@@ -202,7 +208,7 @@ class GPT:
     def _model(self) -> CachedModel:
         return CachedModel(self.config, self.parameters, self.batch_invariant)
 
-    def settings(self, **given: Any) -> Settings:
+    def settings(self, **given: Unpack[SettingsDict]) -> Settings:
         """The settings given, filled up with the checkpoint's own where these do not contradict."""
         return filled(given, self.defaults)
 

@@ -7,11 +7,13 @@ the table: the options of the command line, `help(GPT.generate)`, docs/settings.
 
 import dataclasses
 import difflib
+import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,7 @@ if sys.version_info >= (3, 11):
 elif TYPE_CHECKING:
     from typing_extensions import Unpack as Unpack
 
+_Documented = TypeVar("_Documented", bound=Callable[..., Any])
 Phrase: TypeAlias = tuple[int, ...]
 # (the prompt's place, the row's tokens) -> the ids that may follow
 AllowedTokens: TypeAlias = Callable[[int, Sequence[int]], Iterable[int]]
@@ -116,7 +119,7 @@ class Settings:
         excludes=("num_beams",), known_to="T4, T5, V, L")
     diversity_penalty: float = _decoder(
         0.0, valid.penalty, "with groups: what a token costs that another group took",
-        "for each time that an earlier group took it in this step",
+        "for each time that an earlier group took it in this step; acts after `logit_bias`",
         needs="groups of beams", known_to="T4")
     length_penalty: float = _decoder(
         1.0, valid.exponent, "with beams: above 0 favours longer texts, below 0 shorter ones",
@@ -333,6 +336,37 @@ class SettingsDict(TypedDict, total=False):
     pad_token_id: _Integer | None
     output_scores: _Flag | None
     output_ledger: _Flag | None
+
+
+@cache
+def listing() -> str:
+    """All settings as `help` shows them: by stage, a line each, with the default.
+
+    >>> print(listing().partition("num_beams=")[0])
+    Settings (None: as by default). N, X, IDS and TEXT stand for the value:
+    <BLANKLINE>
+    which decoder
+        do_sample=False: draw each token by chance; if not, take the likeliest
+    <BLANKLINE>
+    """
+    wrap = partial(textwrap.fill, width=96, initial_indent=" " * 4, subsequent_indent=" " * 8)
+    lines = ["Settings (None: as by default). N, X, IDS and TEXT stand for the value:"]
+    stage = ""
+    for name, row in TABLE.items():
+        lines += ["", row.stage] if row.stage != stage else []
+        lines.append(wrap(f"{name}={row.default!r}: {row.help}"))
+        stage = row.stage
+    return "\n".join(lines)
+
+
+def lists_settings(documented: _Documented) -> _Documented:
+    """A decorator: the docstring ends with the `listing`, so that `help` shows every setting."""
+    if documented.__doc__ is not None:  # as it is under python -OO
+        documented.__doc__ = f"{inspect.cleandoc(documented.__doc__)}\n\n{listing()}"
+    return documented
+
+
+lists_settings(Settings)
 
 
 def from_keywords(**keywords: Any) -> Settings:

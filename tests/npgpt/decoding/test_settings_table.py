@@ -1,0 +1,120 @@
+"""Nothing that is said of settings may lack one, or say another thing than the table."""
+
+import re
+import typing
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import npgpt
+from npgpt.cli.options import add_settings
+from npgpt.decoding.compatibility import NEEDS
+from npgpt.decoding.settings import (
+    TABLE,
+    AllowedTokens,
+    LogitsProcessor,
+    Phrase,
+    Settings,
+    SettingsDict,
+    from_keywords,
+)
+from npgpt.errors import SettingError
+from tests.helpers import settings_tables
+
+NAMES = list(TABLE)
+Integer = int | np.integer[typing.Any]
+Number = float | np.floating[typing.Any] | np.integer[typing.Any]
+Flag = bool | np.bool_
+Ids = Sequence[Integer] | npt.NDArray[np.integer[typing.Any]]
+Phrases = Sequence[Ids]
+# From what a setting is to what may be given for it.
+ACCEPTED = {
+    bool: Flag,
+    bool | str: Flag | str,
+    int: Integer,
+    int | None: Integer,
+    float: Number,
+    float | None: Number,
+    int | tuple[int, ...] | None: Integer | Ids,
+    tuple[int, ...]: Ids,
+    tuple[int, float] | None: tuple[Integer, Number],
+    tuple[str, ...]: str | Sequence[str],
+    tuple[Phrase, ...]: Phrases,
+    tuple[tuple[Phrase, ...], ...] | None: Sequence[Ids | Phrases],
+    tuple[tuple[Phrase, float], ...]: Mapping[Phrase, Number] | Sequence[tuple[Ids, Number]],
+    tuple[tuple[int, float], ...]: Mapping[int, Number] | Sequence[tuple[Integer, Number]],
+    AllowedTokens | None: AllowedTokens,
+    tuple[LogitsProcessor, ...]: LogitsProcessor | Sequence[LogitsProcessor],
+}
+
+
+def test_calls_are_typed_as_settings_are():
+    held, given = typing.get_type_hints(Settings), typing.get_type_hints(SettingsDict)
+    assert list(given) == [name for name in held if name in TABLE] == NAMES
+    assert given == {name: ACCEPTED[held[name]] | None for name in NAMES}
+
+
+@pytest.mark.parametrize("function", [npgpt.GPT.generate, npgpt.GPT.stream, Settings])
+def test_help_lists_every_setting_with_its_line(function):
+    shown = " ".join(function.__doc__.split())
+    for name, row in TABLE.items():
+        assert f" {name}={row.default!r}: {row.help}" in shown
+
+
+def test_the_page_has_the_table():
+    text = settings_tables.PAGE.read_text(encoding="utf-8")
+    remedy = "python -m tests.helpers.settings_tables writes it"
+    assert text == settings_tables.page(text), remedy
+    for name in NAMES:
+        assert text.count(f"\n| `{name}` |") == 1
+
+
+def test_the_command_line_has_every_setting_that_it_can_give():
+    parser = ArgumentParser()
+    add_settings(parser)
+    options = {name for name, row in TABLE.items() if row.option}
+    assert {action.dest for action in parser._actions} - {"help"} == options
+    assert set(NAMES) - options == {
+        "prefix_allowed_tokens_fn",
+        "logits_processor",
+        "output_ledger",
+    }, "functions have no option, and --explain stands for the ledger"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_names_only_what_there_is(name):
+    row = TABLE[name]
+    assert set(row.needs) <= set(NEEDS)
+    assert set(row.excludes) <= set(NAMES) - {name}
+    assert set(re.findall("`(.*?)`", row.help)) <= {*NAMES, "assistant"}
+    assert not row.help.endswith(".")
+    assert row.known_to in ("all", "none") or set(row.known_to.split(", ")) <= {
+        "T4",
+        "T5",
+        "V",
+        "L",
+    }
+    others = [other for other in NAMES if other != name]
+    assert not set(row.aliases) & {*NAMES, *(alias for o in others for alias in TABLE[o].aliases)}
+
+
+OFF = [(name, value) for name, row in TABLE.items() for value in row.off]
+
+
+@pytest.mark.parametrize(("name", "value"), OFF, ids=str)
+@pytest.mark.parametrize("beside", [{}, {"do_sample": True}, {"num_beams": 4}], ids=str)
+def test_what_is_off_is_never_refused(name, value, beside):
+    made = Settings(**{name: value, **beside} if name not in beside else {name: value})
+    assert TABLE[name].is_off(getattr(made, name)) or name in beside
+
+
+ALIASES = [(alias, name) for name, row in TABLE.items() for alias in row.aliases]
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES, ids=str)
+def test_the_name_that_another_library_has_for_it_is_refused_with_ours(alias, name):
+    with pytest.raises(SettingError, match=f"^'{alias}' = 1: .*; did you mean '{name}'"):
+        from_keywords(**{alias: 1})
