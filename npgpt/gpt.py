@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array, Mask, Tokens
 from npgpt.cached_model import CachedModel
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.config import Config
 from npgpt.decoding.decoders import choices, solve
 from npgpt.decoding.defaults import filled, of_file
@@ -311,13 +311,13 @@ def load(
     dtype, float32 or float64, is what it computes in. Without `widen`, weights stored in 16 bits
     are kept so, which takes half the memory and more time. With `memory` the process takes no more
     bytes than that: weights that do not fit are read from the file again at each use.
-    `npgpt.checkpoints.open` says more. `batch_invariant`: as `GPT` has it.
+    `npgpt.checkpoints.load` says more. `batch_invariant`: as `GPT` has it.
 
     Raises CheckpointError, ConfigError or TokenizerError for what cannot be read, or contradicts
     itself, SettingError for another dtype, and for too little memory.
     """
     path = shipped() if path is None else path
-    checkpoint = open_checkpoint(path, dtype=dtype, widen=widen, memory=memory)
+    checkpoint = load_checkpoint(path, dtype=dtype, widen=widen, memory=memory)
     config = checkpoint.config
     parameters = column_major(checkpoint.parameters)
     defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})

@@ -20,11 +20,11 @@ import numpy as np
 from npgpt.arrays import Array, Tokens
 from npgpt.audit import invariants, noise, trace_arrays, trace_json
 from npgpt.audit.trace_arrays import shape_of
-from npgpt.checkpoints import safetensors
-from npgpt.checkpoints.configuration import differences
-from npgpt.checkpoints.dtypes import BY_NAME, to_floats
+from npgpt.checkpoints.configuration import config_differences
 from npgpt.checkpoints.files import check_unchanged, find, identity
 from npgpt.checkpoints.replace_all import replace_all
+from npgpt.checkpoints.safetensors import plan_safetensors, read_safetensors
+from npgpt.checkpoints.tensors import BY_NAME, to_floats
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.gpt import GPT
@@ -185,7 +185,7 @@ def differences_of_pass(one: Config, other: Config) -> list[tuple[str, Any, Any]
     >>> differences_of_pass(Config(bos_token_id=1), Config(bos_token_id=2, n_layer=6))
     [('n_layer', 12, 6)]
     """
-    return [each for each in differences(one, other) if not each[0].endswith("_token_id")]
+    return [each for each in config_differences(one, other) if not each[0].endswith("_token_id")]
 
 
 def _check_array(name: str, layer: int | None, array: Array, gpt: GPT, tokens: Tokens) -> None:
@@ -211,7 +211,7 @@ def _write(
     # Known to be short enough before any pass: no number is written longer than this one.
     longest = dict.fromkeys(shapes, sys.float_info.max)
     trace_json.to_text(trace_json.About(dtype, tokens, gpt.config, longest))
-    begin, starts = safetensors.plan({n: (BY_NAME[dtype], s) for n, s in shapes.items()})
+    begin, starts = plan_safetensors({n: (BY_NAME[dtype], s) for n, s in shapes.items()})
     try:
         home.mkdir(parents=True, exist_ok=True)
         with replace_all(home, key=trace_json.FILE) as draft:
@@ -235,7 +235,7 @@ def _write(
 def _floors(
     path: Path, chosen: Iterable[Key], gpt: GPT, tokens: Tokens, tap: Tap
 ) -> dict[str, float]:
-    stored = safetensors.read(path)
+    stored = read_safetensors(path)
     arrays = {key: to_floats(stored[label(*key)], gpt.parameters.dtype) for key in chosen}
     found = noise.floors(arrays, tokens, gpt.parameters, gpt.config, tap=tap)
     return {label(*key): found[key] for key in arrays}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from npgpt.arrays import Array, Tokens
 from npgpt.audit import trace_json
-from npgpt.checkpoints import safetensors
-from npgpt.checkpoints.dtypes import Stored, to_floats
+from npgpt.checkpoints.safetensors import read_safetensors
+from npgpt.checkpoints.tensors import Stored, to_floats
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.quoting import quoted
@@ -23,7 +23,7 @@ def read(path: Path, about: trace_json.About) -> dict[Key, Array]:
     Raises CheckpointError, naming the file and the tensor, where one is not.
     """
     arrays: dict[Key, Array] = {}
-    for name, stored in safetensors.read(path).items():
+    for name, stored in read_safetensors(path).items():
         where = f"{path}: tensor {quoted(name)}"
         key = _key(name, about.config.n_layer, where)
         _check(stored, about.dtype, shape_of(key[0], about.config, about.tokens), where)

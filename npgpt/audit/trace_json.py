@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npgpt.arrays import Tokens
-from npgpt.checkpoints import strict_json
-from npgpt.checkpoints.files import read_bytes
+from npgpt.checkpoints.files import JSON_LIMIT, parse_json_object, read_bytes
 from npgpt.config import Config, from_json, to_json
 from npgpt.errors import CheckpointError, ConfigError
 from npgpt.quoting import kind, listed, quoted
@@ -44,10 +43,10 @@ def to_text(about: About) -> bytes:
         "floors": {n: x if math.isfinite(x) else None for n, x in about.floors.items()},
     }
     text = json.dumps(fields).encode() + b"\n"
-    if len(text) > strict_json.LIMIT:
+    if len(text) > JSON_LIMIT:
         raise CheckpointError(
             f"{about.tokens.size} tokens make {FILE} {len(text)} bytes long; a trace that is saved "
-            f"has at most {strict_json.LIMIT}: give fewer tokens"
+            f"has at most {JSON_LIMIT}: give fewer tokens"
         )
     return text
 
@@ -58,7 +57,7 @@ def read(path: Path) -> About:
     Raises CheckpointError, naming file and place, unless it is of this version and makes sense,
     and ConfigError where its config is no GPT-2's.
     """
-    fields = strict_json.parse_object(read_bytes(path, strict_json.LIMIT), str(path))
+    fields = parse_json_object(read_bytes(path, JSON_LIMIT), str(path))
     form, version = fields.get("format"), fields.get("version")
     if form != _FORMAT or type(version) is not int or version != _VERSION:
         raise CheckpointError(

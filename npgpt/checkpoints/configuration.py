@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from npgpt import config as configs
-from npgpt.checkpoints import nanogpt, strict_json
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.dialects import LINEAR, Settled
-from npgpt.checkpoints.files import find, read_bytes
-from npgpt.config import Config
+from npgpt.checkpoints.dialects import LINEAR, Translated
+from npgpt.checkpoints.files import JSON_LIMIT, find, parse_json_object, read_bytes
+from npgpt.checkpoints.tensors import Weights
+from npgpt.checkpoints.torch.nanogpt import ASSUMED
+from npgpt.config import Config, from_json
 from npgpt.errors import CheckpointError, ConfigError
 from npgpt.quoting import kind
 
@@ -24,7 +23,7 @@ _SAME_ACTIVATION = {"gelu_pytorch_tanh": "gelu_new", "swish": "silu"}
 Fields = Mapping[str, Any]
 
 
-def read_fields(folder: Path) -> dict[str, Any] | None:
+def read_config_fields(folder: Path) -> dict[str, Any] | None:
     """What the config.json of a folder holds, or None where there is none.
 
     Raises CheckpointError or ConfigError where it is no GPT-2's.
@@ -32,12 +31,14 @@ def read_fields(folder: Path) -> dict[str, Any] | None:
     found = find(folder, CONFIG)
     if found is None:
         return None
-    fields = strict_json.parse_object(read_bytes(found, strict_json.LIMIT), str(found))
+    fields = parse_json_object(read_bytes(found, JSON_LIMIT), str(found))
     _parsed(fields, found)
     return fields
 
 
-def settle(beside: Fields | None, stored: Weights, settled: Settled, located: Path) -> Config:
+def agreed_config(
+    beside: Fields | None, stored: Weights, settled: Translated, located: Path
+) -> Config:
     """The config that config.json (its fields are `beside`) and the weights' own files state.
 
     Raises CheckpointError where neither states one, saying what config.json must hold, or where
@@ -45,7 +46,7 @@ def settle(beside: Fields | None, stored: Weights, settled: Settled, located: Pa
     """
     own = stored.config
     if own is not None and settled.dialect == LINEAR and "activation_function" not in own:
-        assumed = nanogpt.ASSUMED
+        assumed = ASSUMED
     else:
         assumed = {}
     folder = located.parent
@@ -58,7 +59,9 @@ def settle(beside: Fields | None, stored: Weights, settled: Settled, located: Pa
     # Each fills in what the other does not say.
     config = _parsed({**assumed, **own, **beside}, folder / CONFIG)
     other = _parsed({**assumed, **beside, **own}, located)
-    unlike = [(n, a, b) for n, a, b in differences(config, other) if n in own and n in beside]
+    unlike = [
+        (n, a, b) for n, a, b in config_differences(config, other) if n in own and n in beside
+    ]
     if unlike:
         said = "; ".join(
             f"{name} is {kind(one)} in {CONFIG} and {kind(two)} in the file"
@@ -73,15 +76,15 @@ def settle(beside: Fields | None, stored: Weights, settled: Settled, located: Pa
 
 def _parsed(fields: Fields, where: Path) -> Config:
     try:
-        return configs.from_json(fields)
+        return from_json(fields)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def differences(one: Config, other: Config) -> list[tuple[str, Any, Any]]:
+def config_differences(one: Config, other: Config) -> list[tuple[str, Any, Any]]:
     """The fields whose meaning differs, and what each has; a token id that one lacks is not one.
 
-    >>> differences(Config(n_inner=3072), Config(n_layer=6))
+    >>> config_differences(Config(n_inner=3072), Config(n_layer=6))
     [('n_layer', 12, 6)]
     """
     found = []
@@ -106,7 +109,7 @@ def _meaning(name: str, value: Any, config: Config) -> Any:
     return _SAME_ACTIVATION.get(value, value) if isinstance(value, str) else value
 
 
-def _wanted(settled: Settled) -> str:
+def _wanted(settled: Translated) -> str:
     """Why a config is needed, with one in which only n_head is left to fill in."""
     shapes = {name: tensor.data.shape for name, tensor in settled.tensors.items()}
     table = shapes.get("wte.weight", shapes.get("lm_head.weight", ()))

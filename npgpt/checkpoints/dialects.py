@@ -14,15 +14,117 @@ src/model.py of github.com/openai/gpt-2; gguf-py/gguf/constants.py of github.com
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from npgpt.checkpoints import names
-from npgpt.checkpoints.dtypes import FLOAT32, Stored
+from npgpt.checkpoints.tensors import FLOAT32, Stored
 from npgpt.errors import CheckpointError
-from npgpt.quoting import quoted
+from npgpt.quoting import listed, quoted
+
+PREFIX = "transformer."  # of all tensors but the head, in files of GPT2LMHeadModel
+WRAPPERS = ("module.", "_orig_mod.")  # of all tensors: DistributedDataParallel's, torch.compile's
+HEAD = "lm_head.weight"
+TABLE = "wte.weight"
+# The causal mask and the value it filled in, which old versions of transformers saved, and nanoGPT
+# and minGPT too.
+_BUFFER = re.compile(r"h\.[0-9]+\.attn\.(masked_bias|bias|mask)")
+# Any name a model might give. Others are cut and escaped in messages, not listed among the rest.
+_LONGEST = 100
+_ORDINARY = re.compile(rf"[!-~]{{1,{_LONGEST}}}")
+
+T = TypeVar("T")
+
+
+def common_prefix(names: Iterable[str]) -> str:
+    """The prefix that the tensors' names share: none, "transformer.", or one with its wrappers'.
+
+    >>> common_prefix(["lm_head.weight", "transformer.wte.weight"]), common_prefix(["wte.weight"])
+    ('transformer.', '')
+    >>> common_prefix(["_orig_mod.transformer.wte.weight", "_orig_mod.lm_head.weight"])
+    '_orig_mod.transformer.'
+    """
+    known = list(names)
+    found = _wrappers(known)
+    return found + PREFIX if any(name.startswith(found + PREFIX) for name in known) else found
+
+
+def _wrappers(names: Sequence[str]) -> str:
+    found = ""
+    # Each turn makes the prefix longer, and no name that is one is longer than this.
+    while len(found) < _LONGEST:
+        more = next((w for w in WRAPPERS if any(n.startswith(found + w) for n in names)), "")
+        if not more:
+            break
+        found += more
+    return found
+
+
+def check_ordinary(names: Iterable[str], where: str) -> None:
+    """Raise CheckpointError for a name that is empty, over 100 characters, or not visible ASCII."""
+    for name in names:
+        if not _ORDINARY.fullmatch(name):
+            raise CheckpointError(f"{where}: no tensor of a GPT-2 is named {quoted(name)}")
+
+
+def without_prefix(tensors: Mapping[str, T], where: str) -> dict[str, T]:
+    """The tensors by their names without prefix, and without the buffers that hold no weights.
+
+    Raises CheckpointError, starting with `where`, if only some of the names have the prefix, or
+    one is no name at all: empty, over 100 characters, or not all visible ASCII.
+
+    >>> without_prefix({"transformer.wte.weight": 1, "transformer.h.0.attn.bias": 2}, "an example")
+    {'wte.weight': 1}
+    """
+    check_ordinary(tensors, where)
+    common, head = common_prefix(tensors), _wrappers(list(tensors)) + HEAD
+    bare = [name for name in tensors if not name.startswith(common) and name != head]
+    if bare:
+        raise CheckpointError(
+            f"{where}: some names start with {common!r} and others do not: "
+            f"{listed(bare)}; a checkpoint holds one model"
+        )
+    renamed = {HEAD if n == head else n.removeprefix(common): t for n, t in tensors.items()}
+    if len(renamed) != len(tensors):
+        raise CheckpointError(f"{where}: {head!r} and {common + HEAD!r} are the same name")
+    return {name: tensor for name, tensor in renamed.items() if not _BUFFER.fullmatch(name)}
+
+
+def settle_tied_head(tensors: Mapping[str, Stored], tied: bool, where: str) -> dict[str, Stored]:
+    """The tensors without the head where the config ties it to the token embedding.
+
+    A file may hold a tied matrix under either name, or both. Raises CheckpointError, starting
+    with `where`, if both are there and differ.
+    """
+    settled = dict(tensors)
+    if not tied or HEAD not in settled:
+        return settled
+    head = settled.pop(HEAD)
+    table = settled.setdefault(TABLE, head)
+    if not _same(head, table):
+        raise CheckpointError(
+            f"{where}: the config ties {HEAD} to {TABLE}, but the file holds two that differ; "
+            "set tie_word_embeddings to false in config.json if the model has a head of its own"
+        )
+    return settled
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    """Whether two tensors have the same bits."""
+    if one is other:
+        return True
+    unsigned = f"u{one.dtype.itemsize}"  # as numbers, NaN would differ from itself
+    return (
+        one.dtype is other.dtype
+        and one.data.shape == other.data.shape
+        and all(
+            np.array_equal(row.view(unsigned), twin.view(unsigned))
+            for row, twin in zip(np.atleast_1d(one.data), np.atleast_1d(other.data), strict=True)
+        )
+    )
+
 
 HUGGING_FACE, LINEAR, OPENAI, GGUF = "Hugging Face", "nanoGPT or minGPT", "OpenAI", "GGUF"
 UNKNOWN = "unknown"
@@ -54,7 +156,7 @@ _OUTSIDE_GGUF = {
 
 
 @dataclass(frozen=True)
-class Settled:
+class Translated:
     """Tensors by the names of `model.parameters`, matrices (in, out), and whose names they had."""
 
     dialect: str
@@ -70,18 +172,18 @@ def recognise(tensors: Mapping[str, Stored]) -> str:
     try:
         if not _families(tensors):
             return UNKNOWN
-        return settle(tensors, "").dialect
+        return translate(tensors, "").dialect
     except CheckpointError:
         return UNKNOWN
 
 
-def settle(tensors: Mapping[str, Stored], where: str) -> Settled:
+def translate(tensors: Mapping[str, Stored], where: str) -> Translated:
     """The tensors as npgpt names and lays them out; transposing makes views.
 
     What no dialect names keeps its name. Raises CheckpointError, starting with `where`, for names
     of two dialects, two names for one tensor, and matrices that disagree on the order of axes.
     """
-    names.check_ordinary(tensors, where)
+    check_ordinary(tensors, where)
     families = _families(tensors)
     if len(families) > 1:
         (one, name), (other, twin) = list(families.items())[:2]
@@ -91,7 +193,7 @@ def settle(tensors: Mapping[str, Stored], where: str) -> Settled:
         )
     family = next(iter(families), HUGGING_FACE)
     if family == HUGGING_FACE:
-        renamed = names.canonical(tensors, where)
+        renamed = without_prefix(tensors, where)
     else:
         renamed = _renamed(tensors, _RENAME[family], where)
     if family == OPENAI:
@@ -103,13 +205,13 @@ def settle(tensors: Mapping[str, Stored], where: str) -> Settled:
         renamed = _transposed(renamed)
     if family == LINEAR:
         renamed |= _absent_biases(renamed)
-    return Settled(family, renamed)
+    return Translated(family, renamed)
 
 
 def _families(tensors: Iterable[str]) -> dict[str, str]:
     """Which dialects' names there are, and an example of each."""
     known = list(tensors)
-    common, wrapped = names.prefix(known), names.prefix(known).removesuffix(names.PREFIX)
+    common, wrapped = common_prefix(known), common_prefix(known).removesuffix(PREFIX)
     found: dict[str, str] = {}
     for name in known:
         bare = name.removeprefix(common) if name.startswith(common) else name.removeprefix(wrapped)

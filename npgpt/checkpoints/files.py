@@ -1,12 +1,17 @@
-"""The files of a checkpoint: found inside its folder only, mapped, and replaced in one step."""
+"""Files of a checkpoint: found inside its folder only, mapped, hashed, replaced in one step.
 
+JSON is read by `npgpt.strict_json`, within a limit, and what it refuses is a CheckpointError.
+"""
+
+import hashlib
 import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from npgpt import strict_json
 from npgpt.errors import CheckpointError
 from npgpt.model.mapped import MappedFile
 from npgpt.quoting import quoted
@@ -150,3 +155,50 @@ def check_unchanged(path: Path, before: tuple[int, ...] | None) -> None:
     """
     if identity(path) != before:
         raise CheckpointError(f"{path}: somebody replaced it while it was read; open it again")
+
+
+_CHUNK = 2**20  # bytes hashed at a time
+
+
+def digest(path: Path, *, git: bool = False) -> str:
+    """The file's SHA-256, or the SHA-1 by which git names its contents."""
+    try:
+        with path.open("rb") as file:
+            if git:
+                size = os.fstat(file.fileno()).st_size
+                hashed = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+            else:
+                hashed = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                hashed.update(chunk)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    return hashed.hexdigest()
+
+
+# What keeps a hostile file from taking much memory. A header of GPT-2 XL has 60,000 bytes.
+JSON_LIMIT = 1_000_000
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """The value of a JSON text in UTF-8, of 1 MB at most; the error starts with `where`.
+
+    >>> parse_json(b'{"a": [1, 2.5]}', "an example")
+    {'a': [1, 2.5]}
+    >>> parse_json(b'{"a": 1, "a": 2}', "an example")
+    Traceback (most recent call last):
+        ...
+    npgpt.errors.CheckpointError: an example: the field 'a' is given twice
+    """
+    return strict_json.parse(data, where, limit=JSON_LIMIT, error=CheckpointError)
+
+
+def parse_json_object(data: bytes, where: str) -> dict[str, Any]:
+    """The fields of a JSON object; as `parse_json`, and anything but an object is an error.
+
+    >>> parse_json_object(b"[]", "an example")
+    Traceback (most recent call last):
+        ...
+    npgpt.errors.CheckpointError: an example: holds a list; expected a JSON object
+    """
+    return strict_json.parse_object(data, where, limit=JSON_LIMIT, error=CheckpointError)

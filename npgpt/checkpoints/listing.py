@@ -4,12 +4,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.checkpoints import dialects, names, weights
-from npgpt.checkpoints.contents import Weights
+from npgpt.checkpoints.dialects import common_prefix, recognise
+from npgpt.checkpoints.tensors import Weights
+from npgpt.checkpoints.weights import read_weights
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """A tensor in a file, by the name the file gives it; `nbytes` of `file` are its own."""
 
     name: str
@@ -27,7 +28,7 @@ class Listing:
     prefix: str
     dialect: str
     files: tuple[Path, ...]
-    tensors: tuple[Entry, ...]
+    tensors: tuple[TensorEntry, ...]
 
     @property
     def nbytes(self) -> int:
@@ -41,19 +42,19 @@ def list_tensors(path: str | os.PathLike[str]) -> Listing:
     Raises CheckpointError for files that are missing, damaged or hostile, as far as that shows
     without reading the data.
     """
-    return of(weights.read(path, check_sums=False))
+    return listing_of(read_weights(path, check_sums=False))
 
 
-def of(stored: Weights) -> Listing:
+def listing_of(stored: Weights) -> Listing:
     """The listing of weights that were found."""
     entries = (
-        Entry(name, tensor.dtype.name, tensor.data.shape, tensor.data.nbytes, tensor.file)
+        TensorEntry(name, tensor.dtype.name, tensor.data.shape, tensor.data.nbytes, tensor.file)
         for name, tensor in stored.tensors.items()
     )
     return Listing(
         stored.form,
-        names.prefix(stored.tensors),
-        dialects.recognise(stored.tensors),
+        common_prefix(stored.tensors),
+        recognise(stored.tensors),
         stored.files,
         tuple(entries),
     )

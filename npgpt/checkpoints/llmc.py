@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt import config as configs
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.dtypes import BFLOAT16, FLOAT32, DType, Stored
 from npgpt.checkpoints.files import map_file
+from npgpt.checkpoints.tensors import BFLOAT16, FLOAT32, DType, Stored, Weights
+from npgpt.config import from_json
 from npgpt.errors import CheckpointError, ConfigError
 
 FORM = "llm.c"
@@ -33,7 +32,7 @@ _TABLE = "transformer.wte.weight"
 _MOST_LAYERS = 4096  # GPT-2 XL has 48; the objects for a layer take 6 kB, whatever its width
 
 
-def read(path: Path, *, check_sums: bool = True) -> Weights:
+def read_llmc(path: Path, *, check_sums: bool = True) -> Weights:
     """The tensors, a layer at a time under nanoGPT's names, as read-only views of the mapped file.
 
     Matrices are (out, in); the rows that pad the token embedding are left out. What llm.c does
@@ -91,7 +90,7 @@ def _config(sizes: Mapping[str, int], path: Path) -> dict[str, Any]:
         "tie_word_embeddings": True,
     }
     try:
-        configs.from_json(fields)
+        from_json(fields)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if sizes["n_layer"] > _MOST_LAYERS:

@@ -11,8 +11,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.checkpoints.files import is_plain_name, read_bytes, replacing, sync_folder
-from npgpt.checkpoints.strict_json import LIMIT, parse_object
+from npgpt.checkpoints.files import (
+    JSON_LIMIT,
+    is_plain_name,
+    parse_json_object,
+    read_bytes,
+    replacing,
+    sync_folder,
+)
 from npgpt.errors import CheckpointError
 
 if sys.platform != "win32":
@@ -99,7 +105,7 @@ def _finish(scratch: Path, home: Path, key: str) -> None:
 
 def _exchanged(scratch: Path) -> dict[str, bool]:
     names = scratch / _NAMES
-    found = parse_object(read_bytes(names, LIMIT), str(names))
+    found = parse_json_object(read_bytes(names, JSON_LIMIT), str(names))
     if scratch.is_symlink() or not all(map(is_plain_name, found)):
         raise CheckpointError(f"{names}: npgpt did not write this; remove {scratch}")
     return found

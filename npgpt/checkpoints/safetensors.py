@@ -19,16 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints import strict_json
-from npgpt.checkpoints.dtypes import (
-    BY_NAME,
-    DTYPES,
-    DType,
-    Stored,
-    check_shape,
-    from_floats,
-)
-from npgpt.checkpoints.files import map_file, replacing
+from npgpt.checkpoints.files import JSON_LIMIT, map_file, parse_json_object, replacing
+from npgpt.checkpoints.tensors import BY_NAME, DTYPES, DType, Stored, check_shape, from_floats
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
 
@@ -39,7 +31,7 @@ _FIELDS = ("dtype", "shape", "data_offsets")
 _BY_CODE = {dtype.safetensors: dtype for dtype in DTYPES}
 
 
-def read(path: Path) -> dict[str, Stored]:
+def read_safetensors(path: Path) -> dict[str, Stored]:
     """Every tensor by its name, in the file's order, as a read-only view of the mapped file.
 
     Raises CheckpointError, naming the file and the place, for anything the format forbids.
@@ -51,10 +43,10 @@ def read(path: Path) -> dict[str, Stored]:
         )
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     start = _LENGTH_BYTES + length
-    if length > strict_json.LIMIT:
+    if length > JSON_LIMIT:
         raise CheckpointError(
             f"{path}: announces a header of {length} bytes; npgpt reads at most "
-            f"{strict_json.LIMIT}, so this is no safetensors file of a GPT-2"
+            f"{JSON_LIMIT}, so this is no safetensors file of a GPT-2"
         )
     if start > len(data):
         raise CheckpointError(
@@ -75,7 +67,7 @@ def _header(text: bytes, where: str) -> dict[str, Any]:
     # The parser skips any white space; the format allows only spaces, and only at the end.
     if not (text.startswith(b"{") and text.rstrip(b" ").endswith(b"}")):
         raise CheckpointError(f"{where}: not one JSON object from its first byte to its last")
-    entries = strict_json.parse_object(text, where)
+    entries = parse_json_object(text, where)
     metadata = entries.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError(f"{where}: {_METADATA} is not an object of texts")
@@ -129,7 +121,9 @@ def _view(data: mmap.mmap, dtype: DType, shape: tuple[int, ...], start: int) -> 
     return np.frombuffer(data, dtype.bits, prod(shape), start).reshape(shape)
 
 
-def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, dtype: str | None = None) -> None:
+def write_safetensors(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, dtype: str | None = None
+) -> None:
     """Write the arrays, rounded to `dtype` (a name such as "bfloat16"), or without it as they are.
 
     The file appears in one step, or not at all. Its metadata say `{"format": "pt"}`, without
@@ -137,7 +131,9 @@ def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, dtype: str | No
     lacks, a value that does not fit it, and a file that cannot be written.
     """
     forms = {name: _form(array, dtype, quoted(name)) for name, array in arrays.items()}
-    header, _ = plan({name: (forms[name], array.shape) for name, array in arrays.items()})
+    header, _ = plan_safetensors(
+        {name: (forms[name], array.shape) for name, array in arrays.items()}
+    )
     with replacing(path) as file:
         file.write(header)
         for name, array in arrays.items():
@@ -145,13 +141,16 @@ def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, dtype: str | No
             file.write(np.require(bits, forms[name].bits, "C").data)
 
 
-def plan(tensors: Mapping[str, tuple[DType, tuple[int, ...]]]) -> tuple[bytes, dict[str, int]]:
+def plan_safetensors(
+    tensors: Mapping[str, tuple[DType, tuple[int, ...]]],
+) -> tuple[bytes, dict[str, int]]:
     """What a file of such tensors begins with, and the byte at which each tensor then starts.
 
     For tensors that are written one by one, as they come to be. Raises CheckpointError for a name
     that the format lacks.
 
-    >>> begin, starts = plan({"a": (BY_NAME["float32"], (2, 3)), "b": (BY_NAME["int8"], (5,))})
+    >>> tensors = {"a": (BY_NAME["float32"], (2, 3)), "b": (BY_NAME["int8"], (5,))}
+    >>> begin, starts = plan_safetensors(tensors)
     >>> len(begin), starts
     (192, {'a': 192, 'b': 216})
     """

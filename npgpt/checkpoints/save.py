@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.checkpoints import names, safetensors
 from npgpt.checkpoints.configuration import CONFIG
-from npgpt.checkpoints.dtypes import DTYPES
+from npgpt.checkpoints.dialects import HEAD, PREFIX
 from npgpt.checkpoints.files import replacing
-from npgpt.checkpoints.open import GENERATION_CONFIG
+from npgpt.checkpoints.load import GENERATION_CONFIG
 from npgpt.checkpoints.replace_all import replace_all
+from npgpt.checkpoints.safetensors import write_safetensors
+from npgpt.checkpoints.tensors import DTYPES
 from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import Parameters, from_arrays, to_arrays
 from npgpt.ops.half import widen
-from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.files import ADDED_TOKENS
+from npgpt.tokenizer.files import save as save_tokenizer
 
 STORAGE = tuple(dtype.name for dtype in DTYPES if dtype.holds_weights)
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -53,7 +55,7 @@ def save(
     from_arrays(arrays, config)
     renamed = {
         # The writer takes floats, and bfloat16 is kept as its bits.
-        n if n == names.HEAD else names.PREFIX + n: widen(a) if a.dtype == np.uint16 else a
+        n if n == HEAD else PREFIX + n: widen(a) if a.dtype == np.uint16 else a
         for n, a in arrays.items()
     }
     fields = to_json(config) | {"torch_dtype": dtype}
@@ -62,13 +64,13 @@ def save(
     home = Path(folder)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        stale = () if tokenizer is None else (tokenizer_files.ADDED,)
+        stale = () if tokenizer is None else (ADDED_TOKENS,)
         with replace_all(home, key=CONFIG, stale=stale) as draft:
-            safetensors.write(draft / FILE_NAMES[0], renamed, dtype=dtype)
+            write_safetensors(draft / FILE_NAMES[0], renamed, dtype=dtype)
             _write_json(draft / CONFIG, fields)
             _write_json(draft / GENERATION_CONFIG, generation_config)
             if tokenizer is not None:
-                tokenizer_files.save(tokenizer, draft)
+                save_tokenizer(tokenizer, draft)
     except OSError as error:
         raise CheckpointError(f"{home}: cannot be written ({error.strerror})") from error
 

@@ -38,7 +38,7 @@ _CHUNK = 2**22  # bytes of a checksum that are in memory at a time
 
 
 @dataclass(frozen=True)
-class Member:
+class ZipMember:
     """One member: where its local header and its bytes are, and its CRC-32 (0: not computed).
 
     `size` counts its bytes, `packed` those that they take in the file.
@@ -53,9 +53,9 @@ class Member:
     method: int
 
 
-def members(
+def zip_members(
     data: mmap.mmap, where: str, *, methods: Collection[int] = (STORED,)
-) -> dict[str, Member]:
+) -> dict[str, ZipMember]:
     """Every member of the archive by its name.
 
     Raises CheckpointError, starting with `where`, for anything but an undamaged archive of
@@ -64,7 +64,7 @@ def members(
     count, begin, end = _directory(data, where)
     if count > _MAX_MEMBERS:
         raise CheckpointError(f"{where}: {count} members; npgpt reads at most {_MAX_MEMBERS}")
-    found: dict[str, Member] = {}
+    found: dict[str, ZipMember] = {}
     reached = 0
     for member in sorted(_entries(data, count, begin, end, where, methods), key=lambda m: m.header):
         if member.name in found:
@@ -80,7 +80,7 @@ def members(
     return found
 
 
-def check_sum(data: mmap.mmap, member: Member, where: str) -> None:
+def check_member_sum(data: mmap.mmap, member: ZipMember, where: str) -> None:
     """Read the member and compare its CRC-32 with the one written, if one was.
 
     Raises CheckpointError, starting with `where`, if they differ.
@@ -124,7 +124,7 @@ def _directory(data: mmap.mmap, where: str) -> tuple[int, int, int]:
 
 def _entries(
     data: mmap.mmap, count: int, begin: int, end: int, where: str, methods: Collection[int]
-) -> Iterator[Member]:
+) -> Iterator[ZipMember]:
     at = begin
     for _ in range(count):
         if at + _CENTRAL.size > end or data[at : at + 4] != b"PK\1\2":
@@ -141,7 +141,7 @@ def _entries(
 
 def _member(
     data: mmap.mmap, at: int, fields: tuple[int, ...], where: str, methods: Collection[int]
-) -> Member:
+) -> ZipMember:
     _, _, _, flags, method, _, _, crc, packed, size, name_size, extra_size, *rest = fields
     comment, disk, _, attributes, header = rest
     name_end = at + _CENTRAL.size + name_size
@@ -171,7 +171,7 @@ def _member(
             f"{place}: its local header, at byte {header}, contradicts the directory"
         )
     try:
-        return Member(raw_name.decode(), header, start, size, crc, packed, method)
+        return ZipMember(raw_name.decode(), header, start, size, crc, packed, method)
     except UnicodeDecodeError:
         raise CheckpointError(f"{place}: its name is not UTF-8") from None
 

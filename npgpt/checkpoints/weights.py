@@ -8,10 +8,10 @@ safetensors, pytorch_model.bin     whole or in parts with an index, by their usu
 import os
 from pathlib import Path
 
-from npgpt.checkpoints import hub_cache, safetensors, strict_json
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.dtypes import Stored
-from npgpt.checkpoints.files import find, map_file, read_bytes
+from npgpt.checkpoints.files import JSON_LIMIT, find, map_file, parse_json_object, read_bytes
+from npgpt.checkpoints.hub.cache import resolve_model
+from npgpt.checkpoints.safetensors import read_safetensors
+from npgpt.checkpoints.tensors import Stored, Weights
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, listed, quoted
 
@@ -56,7 +56,7 @@ def locate(path: str | os.PathLike[str]) -> Path:
     """
     if _is_tensorflow_prefix(path):
         return Path(f"{os.fspath(path)}{_TENSORFLOW}")
-    given = hub_cache.resolve(path, FILE_NAMES)
+    given = resolve_model(path, FILE_NAMES)
     if not os.path.lexists(given):
         raise CheckpointError(
             f"{str(given)!r}: no such file or folder; give a folder that holds config.json and "
@@ -82,9 +82,9 @@ def locate(path: str | os.PathLike[str]) -> Path:
             "file's path"
         )
     # Imported here because few folders come so far.
-    from npgpt.checkpoints.tensorflow import latest
+    from npgpt.checkpoints.tensorflow.sidecars import index_of
 
-    if found := find(given, names[0]) if names else latest.index_of(given):
+    if found := find(given, names[0]) if names else index_of(given):
         return found
     raise CheckpointError(
         f"{given}: no weights here; looked for {', '.join(FILE_NAMES)}, *.gguf, *.npz, {_NANOGPT}, "
@@ -113,7 +113,7 @@ def _is_llmc(path: Path) -> bool:
         return False
 
 
-def read(path: str | os.PathLike[str], *, check_sums: bool = True) -> Weights:
+def read_weights(path: str | os.PathLike[str], *, check_sums: bool = True) -> Weights:
     """The weights that `path` means (see `locate`), from one file or several.
 
     With `check_sums` the formats that have checksums are read once to compare them. Raises
@@ -145,9 +145,9 @@ def guess(path: Path) -> str | None:
         # Also the length of every 32nd safetensors header starts so, and is far below 2^32.
         if data[4:9] == b"\0\0\0\0{":
             return SAFETENSORS
-        from npgpt.checkpoints import torch_legacy
+        from npgpt.checkpoints.torch.legacy import TORCH_LEGACY, is_torch_legacy
 
-        return torch_legacy.FORM if torch_legacy.is_magic(data) else _PICKLE_FORM
+        return TORCH_LEGACY if is_torch_legacy(data) else _PICKLE_FORM
     return SAFETENSORS if data[8:9] == b"{" else None
 
 
@@ -158,25 +158,25 @@ def _file(path: Path, check_sums: bool) -> Weights:
     """
     form = guess(path)
     if form == SAFETENSORS:
-        return Weights(SAFETENSORS, (path,), safetensors.read(path))
+        return Weights(SAFETENSORS, (path,), read_safetensors(path))
     if form == _ZIP_FORM:
         return _archive(path, check_sums)
     if form == "GGUF":
-        from npgpt.checkpoints.gguf import reader
+        from npgpt.checkpoints.gguf.reader import read_gguf
 
-        return reader.read(path, check_sums=check_sums)
+        return read_gguf(path, check_sums=check_sums)
     if form == "llm.c":
-        from npgpt.checkpoints import llmc
+        from npgpt.checkpoints.llmc import read_llmc
 
-        return llmc.read(path, check_sums=check_sums)
+        return read_llmc(path, check_sums=check_sums)
     if form == "TensorFlow bundle":
-        from npgpt.checkpoints.tensorflow import bundle
+        from npgpt.checkpoints.tensorflow.bundle import read_bundle
 
-        return bundle.read(path, check_sums=check_sums)
+        return read_bundle(path, check_sums=check_sums)
     if form == "torch legacy":
-        from npgpt.checkpoints import torch_legacy
+        from npgpt.checkpoints.torch.legacy import read_torch_legacy
 
-        return torch_legacy.read(path, check_sums=check_sums)
+        return read_torch_legacy(path, check_sums=check_sums)
     data = map_file(path)
     for place, mark, meaning in _MISTAKEN:
         if data[place : place + len(mark)] == mark:
@@ -188,12 +188,14 @@ def _file(path: Path, check_sums: bool) -> Weights:
 
 
 def _archive(path: Path, check_sums: bool) -> Weights:
-    from npgpt.checkpoints import npz, stored_zip, torch_pickle
+    from npgpt.checkpoints.npz import is_npz, read_npz
+    from npgpt.checkpoints.stored_zip import DEFLATED, STORED, zip_members
+    from npgpt.checkpoints.torch.zip import read_torch_zip
 
-    methods = (stored_zip.STORED, stored_zip.DEFLATED)
-    if npz.is_npz(stored_zip.members(map_file(path), str(path), methods=methods)):
-        return npz.read(path, check_sums=check_sums)
-    return torch_pickle.weights(path, check_sums=check_sums)
+    methods = (STORED, DEFLATED)
+    if is_npz(zip_members(map_file(path), str(path), methods=methods)):
+        return read_npz(path, check_sums=check_sums)
+    return read_torch_zip(path, check_sums=check_sums)
 
 
 def weight_map(index: Path) -> dict[str, str]:
@@ -201,7 +203,7 @@ def weight_map(index: Path) -> dict[str, str]:
 
     Raises CheckpointError where it says no such thing, or names too many tensors.
     """
-    fields = strict_json.parse_object(read_bytes(index, strict_json.LIMIT), str(index))
+    fields = parse_json_object(read_bytes(index, JSON_LIMIT), str(index))
     places = fields.get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
         raise CheckpointError(

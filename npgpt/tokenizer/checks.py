@@ -12,7 +12,7 @@ _LETTERS = frozenset(ALPHABET)
 _SHOWN = 5  # of a list of bad tokens
 
 
-def check(
+def check_tokenizer(
     vocab: Mapping[str, int], merges: Iterable[tuple[str, str]], special_tokens: Mapping[str, int]
 ) -> None:
     """Raise TokenizerError, saying what is wrong, unless the three make a tokenizer.
@@ -20,7 +20,7 @@ def check(
     All ids together are 0 … n − 1, each once. Ordinary tokens are written in GPT-2's alphabet,
     which they hold whole. A merge joins two of them into a third, and none is listed twice.
 
-    >>> check({"a": 0, "b": 0}, (), {})
+    >>> check_tokenizer({"a": 0, "b": 0}, (), {})
     Traceback (most recent call last):
     npgpt.errors.TokenizerError: id 0 is given to both 'a' and 'b'; each token needs its own
     """

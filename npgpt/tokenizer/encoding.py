@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from npgpt.errors import TokenizerError
 from npgpt.quoting import brief
-from npgpt.tokenizer import byte_alphabet
-from npgpt.tokenizer.checks import check
+from npgpt.tokenizer.byte_alphabet import to_bytes, to_printable
+from npgpt.tokenizer.checks import check_tokenizer
 from npgpt.tokenizer.merge import Merges, merge
-from npgpt.tokenizer.special import Allowed, check_text, cut
+from npgpt.tokenizer.special import Allowed, check_text, cut_special
 from npgpt.tokenizer.words import words
 
 END_OF_TEXT = "<|endoftext|>"
@@ -46,7 +46,7 @@ class Tokenizer:
     special_tokens: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check(self.vocab, self.merges, self.special_tokens)
+        check_tokenizer(self.vocab, self.merges, self.special_tokens)
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[object, ...]]:
         # Pickled and copied without its cache, which does not pickle.
@@ -74,7 +74,7 @@ class Tokenizer:
         """
         check_text(text)
         ids: list[int] = []
-        for piece in cut(text, self.special_tokens, allowed_special):
+        for piece in cut_special(text, self.special_tokens, allowed_special):
             if isinstance(piece, int):
                 ids.append(piece)
                 continue
@@ -108,7 +108,7 @@ class Tokenizer:
 
     @functools.cached_property
     def _byte_ids(self) -> list[int]:
-        return [self.vocab[letter] for letter in byte_alphabet.to_printable(bytes(range(256)))]
+        return [self.vocab[letter] for letter in to_printable(bytes(range(256)))]
 
     @functools.cached_property
     def _merges(self) -> Merges:
@@ -177,7 +177,7 @@ class _TokenBytes(dict[int, bytes]):
             raise KeyError(id_)
         token = self._tokens[id_]
         special = token in self._special_tokens
-        self[id_] = token.encode() if special else byte_alphabet.to_bytes(token)
+        self[id_] = token.encode() if special else to_bytes(token)
         return self[id_]
 
 

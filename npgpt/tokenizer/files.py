@@ -6,17 +6,18 @@ from pathlib import Path
 
 from npgpt.errors import TokenizerError
 from npgpt.quoting import brief, quoted
-from npgpt.tokenizer import tokenizer_config, tokenizer_json
 from npgpt.tokenizer.disk import read_object, read_text, reading, write_object, write_text
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer.merge import shared
-from npgpt.tokenizer.tokenizer_config import CONFIG as CONFIG
+from npgpt.tokenizer.tokenizer_config import TOKENIZER_CONFIG as TOKENIZER_CONFIG
+from npgpt.tokenizer.tokenizer_config import check_agreement, read_tokenizer_config
+from npgpt.tokenizer.tokenizer_json import compose_tokenizer_json, parse_tokenizer_json
 
-WHOLE = "tokenizer.json"
+TOKENIZER_JSON = "tokenizer.json"
 # vocabulary -> its merges: Hugging Face's names and OpenAI's, for the same contents
-PAIRS = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
+VOCAB_AND_MERGES = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
 # {text: id} of special tokens besides END_OF_TEXT, for which a pair has no place
-ADDED = "added_tokens.json"
+ADDED_TOKENS = "added_tokens.json"
 
 _VERSION = "#version"
 
@@ -34,18 +35,18 @@ def load(folder: str | PathLike[str]) -> Tokenizer | None:
     Nothing is guessed and nothing repaired.
     """
     folder = Path(folder)
-    if (folder / WHOLE).exists():
-        also = tokenizer_config.read(folder / CONFIG)
-        document = read_object(folder / WHOLE)
-        with reading(folder / WHOLE):
-            return tokenizer_config.checked(tokenizer_json.parse(document), also)
-    for vocab, merges in PAIRS.items():
+    if (folder / TOKENIZER_JSON).exists():
+        also = read_tokenizer_config(folder / TOKENIZER_CONFIG)
+        document = read_object(folder / TOKENIZER_JSON)
+        with reading(folder / TOKENIZER_JSON):
+            return check_agreement(parse_tokenizer_json(document), also)
+    for vocab, merges in VOCAB_AND_MERGES.items():
         present = [name for name in (vocab, merges) if (folder / name).exists()]
         if len(present) == 1:
             missing = merges if present == [vocab] else vocab
             raise TokenizerError(f"{folder / present[0]}: {missing} must be beside it")
         if present:
-            also = tokenizer_config.read(folder / CONFIG)
+            also = read_tokenizer_config(folder / TOKENIZER_CONFIG)
             return _load_pair(folder / vocab, folder / merges, also)
     return None
 
@@ -54,7 +55,7 @@ def save(
     tokenizer: Tokenizer,
     folder: str | PathLike[str],
     *,
-    forms: Collection[str] = (WHOLE, "vocab.json"),
+    forms: Collection[str] = (TOKENIZER_JSON, "vocab.json"),
 ) -> None:
     """Write the tokenizer's files, such that `load` and Hugging Face's tokenizers read the same.
 
@@ -65,13 +66,15 @@ def save(
 
     Raises TokenizerError for another name in `forms`.
     """
-    if not set(forms) <= {WHOLE, *PAIRS}:
-        raise TokenizerError(f"forms is {brief(forms)}; give some of {[WHOLE, *PAIRS]}")
+    if not set(forms) <= {TOKENIZER_JSON, *VOCAB_AND_MERGES}:
+        raise TokenizerError(
+            f"forms is {brief(forms)}; give some of {[TOKENIZER_JSON, *VOCAB_AND_MERGES]}"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if WHOLE in forms:
-        write_object(folder / WHOLE, tokenizer_json.compose(tokenizer))
-    for vocab, merges in PAIRS.items():
+    if TOKENIZER_JSON in forms:
+        write_object(folder / TOKENIZER_JSON, compose_tokenizer_json(tokenizer))
+    for vocab, merges in VOCAB_AND_MERGES.items():
         if vocab in forms:
             _save_pair(tokenizer, folder / vocab, folder / merges)
 
@@ -80,7 +83,7 @@ def _load_pair(vocab_file: Path, merges_file: Path, also: Mapping[str, str]) -> 
     vocab = read_object(vocab_file)
     special = {END_OF_TEXT: vocab.pop(END_OF_TEXT)} if END_OF_TEXT in vocab else {}
     files = [vocab_file, merges_file]
-    added_file = vocab_file.with_name(ADDED)
+    added_file = vocab_file.with_name(ADDED_TOKENS)
     if added_file.exists():
         files.append(added_file)
         added = read_object(added_file)
@@ -96,7 +99,7 @@ def _load_pair(vocab_file: Path, merges_file: Path, also: Mapping[str, str]) -> 
     with reading(merges_file):
         merges = shared(_parse_merges(lines), vocab)
     with reading(*files):
-        return tokenizer_config.checked(Tokenizer(vocab, merges, special), also)
+        return check_agreement(Tokenizer(vocab, merges, special), also)
 
 
 def _save_pair(tokenizer: Tokenizer, vocab_file: Path, merges_file: Path) -> None:
@@ -108,9 +111,9 @@ def _save_pair(tokenizer: Tokenizer, vocab_file: Path, merges_file: Path) -> Non
     lines = [f"{_VERSION}: 0.2", *(f"{left} {right}" for left, right in tokenizer.merges), ""]
     write_text(merges_file, "\n".join(lines))
     if added:
-        write_object(vocab_file.with_name(ADDED), added)
+        write_object(vocab_file.with_name(ADDED_TOKENS), added)
     else:
-        vocab_file.with_name(ADDED).unlink(missing_ok=True)
+        vocab_file.with_name(ADDED_TOKENS).unlink(missing_ok=True)
 
 
 def _parse_merges(text: str) -> Iterator[tuple[str, str]]:

@@ -11,15 +11,17 @@ from npgpt.quoting import brief
 Allowed = AbstractSet[str] | Literal["all"]
 
 
-def cut(text: str, special_tokens: Mapping[str, int], allowed: Allowed) -> Iterator[str | int]:
+def cut_special(
+    text: str, special_tokens: Mapping[str, int], allowed: Allowed
+) -> Iterator[str | int]:
     """The text in order, as pieces of ordinary text and ids of the allowed special tokens.
 
     Of two special tokens that begin at one place the longer is taken. Raises TokenizerError for
     an allowed name that is not a special token.
 
-    >>> list(cut("a<|endoftext|>b", {"<|endoftext|>": 256}, "all"))
+    >>> list(cut_special("a<|endoftext|>b", {"<|endoftext|>": 256}, "all"))
     ['a', 256, 'b']
-    >>> list(cut("a<|endoftext|>b", {"<|endoftext|>": 256}, frozenset()))
+    >>> list(cut_special("a<|endoftext|>b", {"<|endoftext|>": 256}, frozenset()))
     ['a<|endoftext|>b']
     """
     everything = isinstance(allowed, str) and allowed == "all"

@@ -8,12 +8,12 @@ from npgpt.quoting import brief, quoted
 from npgpt.tokenizer.disk import read_object, reading
 from npgpt.tokenizer.encoding import Tokenizer
 
-CONFIG = "tokenizer_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 _UNLIKE_GPT2 = ("add_prefix_space", "add_bos_token")
 _AGAIN = "added_tokens_decoder"  # {id: {"content": text}}
 
 
-def read(file: Path) -> dict[str, str]:
+def read_tokenizer_config(file: Path) -> dict[str, str]:
     """The texts of the tokens that the file gives ids to, by these; none where there is no file.
 
     Raises TokenizerError where it is no such file, or asks for texts to be changed.
@@ -40,14 +40,14 @@ def read(file: Path) -> dict[str, str]:
         return texts
 
 
-def checked(tokenizer: Tokenizer, also: Mapping[str, str]) -> Tokenizer:
-    """The tokenizer, if it has the tokens that `read` gave; else TokenizerError."""
+def check_agreement(tokenizer: Tokenizer, also: Mapping[str, str]) -> Tokenizer:
+    """The tokenizer, if it has the tokens that tokenizer_config.json gives; else TokenizerError."""
     for id_, text in also.items():
         known = tokenizer.special_tokens.get(text, tokenizer.vocab.get(text))
         if str(known) != id_:
             here = "is no token" if known is None else f"has id {known}"
             raise TokenizerError(
-                f"{CONFIG} beside it gives {quoted(text)} the id {quoted(id_)}, but here it {here}"
-                "; take both from one place"
+                f"{TOKENIZER_CONFIG} beside it gives {quoted(text)} the id {quoted(id_)}, but here "
+                f"it {here}; take both from one place"
             )
     return tokenizer

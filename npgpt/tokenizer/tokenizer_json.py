@@ -25,7 +25,7 @@ _INERT_TOKEN_FIELDS: dict[str, tuple[object, ...]] = {
 }
 
 
-def parse(document: Any) -> Tokenizer:
+def parse_tokenizer_json(document: Any) -> Tokenizer:
     """The tokenizer that the document of a tokenizer.json describes.
 
     Raises TokenizerError, saying why, where it encodes a text otherwise than GPT-2's rules do: by
@@ -33,7 +33,7 @@ def parse(document: Any) -> Tokenizer:
     tokens, a model other than BPE or with extras, an added token that is not special or takes
     spaces along. `truncation` and `padding` are settings of a batch, and are ignored.
 
-    >>> parse({"normalizer": {"type": "NFC"}})
+    >>> parse_tokenizer_json({"normalizer": {"type": "NFC"}})
     Traceback (most recent call last):
     npgpt.errors.TokenizerError: normalizer is {'type': 'NFC'}; GPT-2 has null
     """
@@ -59,12 +59,12 @@ def parse(document: Any) -> Tokenizer:
     return Tokenizer(vocab, shared(_merges(model.get("merges")), vocab), special)
 
 
-def compose(tokenizer: Tokenizer) -> dict[str, Any]:
-    """The document of a tokenizer.json: the inverse of `parse`.
+def compose_tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The document of a tokenizer.json: the inverse of `parse_tokenizer_json`.
 
     >>> from npgpt.tokenizer.training import train
     >>> tokenizer = train(["hello hello"], vocab_size=258)
-    >>> parse(compose(tokenizer)) == tokenizer
+    >>> parse_tokenizer_json(compose_tokenizer_json(tokenizer)) == tokenizer
     True
     """
     special = sorted(tokenizer.special_tokens.items(), key=lambda item: item[1])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from npgpt.errors import TokenizerError
 from npgpt.quoting import brief
-from npgpt.tokenizer import byte_alphabet
+from npgpt.tokenizer.byte_alphabet import ALPHABET, to_printable
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer.special import check_text
 from npgpt.tokenizer.words import words
@@ -43,14 +43,14 @@ def train(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
     >>> tokenizer.merges
     (('l', 'o'), ('lo', 'w'), ('Ġ', 'low'))
     """
-    least = len(byte_alphabet.ALPHABET) + 1
+    least = len(ALPHABET) + 1
     if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or vocab_size < least:
         raise TokenizerError(
             f"vocab_size is {brief(vocab_size)}; give {least} or more: the bytes and {END_OF_TEXT}"
         )
     if isinstance(texts, (str, bytes)):
         raise TokenizerError(f"texts is {brief(texts)}; give several, such as a list of one")
-    tokens = list(byte_alphabet.ALPHABET)
+    tokens = list(ALPHABET)
     merges = []
     corpus = _Corpus(_words(texts))
     # No two merges spell the same token: wherever a token stands, its letters were never merged
@@ -71,10 +71,9 @@ def _words(texts: Iterable[str]) -> list[tuple[list[int], int]]:
         check_text(text)
         for some in words(text):
             counts.update(some)
-    ids = {letter: index for index, letter in enumerate(byte_alphabet.ALPHABET)}
+    ids = {letter: index for index, letter in enumerate(ALPHABET)}
     return [
-        ([ids[letter] for letter in byte_alphabet.to_printable(word)], count)
-        for word, count in counts.items()
+        ([ids[letter] for letter in to_printable(word)], count) for word, count in counts.items()
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from npgpt.checkpoints import weights
+from npgpt.checkpoints.weights import read_weights
 from npgpt.errors import NpgptError
 from tests.helpers.checkpoint_making import safetensors_bytes, torch_bytes
 from tests.helpers.fuzz_seeds import SEEDS, WORDS, mutated
@@ -69,7 +69,7 @@ def test_the_same_numbers(new_path, reader):
         path = new_path()
         path.write_bytes(made(mutated(seeds, WORDS[reader], rng)) or b" ")
         with contextlib.suppress(NpgptError):
-            ours = weights.read(path).tensors
+            ours = read_weights(path).tensors
             taken += 1
             theirs = theirs_of(path)
             assert theirs is None or theirs == {

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from npgpt.checkpoints import configuration, weights
-from npgpt.checkpoints.open import open as open_checkpoint
-from npgpt.checkpoints.tensorflow import hparams
-from npgpt.tokenizer import files as tokenizer_files
+from npgpt.checkpoints.configuration import read_config_fields
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.tensorflow.sidecars import read_hparams
+from npgpt.checkpoints.weights import read_weights
+from npgpt.tokenizer.files import load as load_tokenizer
 from tests.helpers.checkpoint_making import (
     TINY,
     pickled,
@@ -123,15 +124,15 @@ def read(kind: str, folder: Path, files: Files) -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     if kind == "tokenizer's files":
-        tokenizer_files.load(folder)
+        load_tokenizer(folder)
     elif kind == "config.json":
-        configuration.read_fields(folder)
+        read_config_fields(folder)
     elif kind == "config.json beside weights":
-        open_checkpoint(folder)
+        load_checkpoint(folder)
     elif kind == "hparams.json":
-        hparams.read(folder)
+        read_hparams(folder)
     else:
-        weights.read(folder / next(iter(files)))
+        read_weights(folder / next(iter(files)))
 
 
 @cache

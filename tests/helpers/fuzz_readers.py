@@ -18,27 +18,26 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.checkpoints import (
-    configuration,
-    dialects,
-    inert_pickle,
-    listing,
-    llmc,
-    names,
-    npz,
-    safetensors,
-    strict_json,
-    torch_legacy,
-    torch_pickle,
-    torch_state,
-    weights,
-)
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.gguf import reader as gguf
-from npgpt.checkpoints.tensorflow import bundle, hparams, latest
+from npgpt.checkpoints.configuration import CONFIG, agreed_config, read_config_fields
+from npgpt.checkpoints.dialects import settle_tied_head, translate
+from npgpt.checkpoints.files import parse_json
+from npgpt.checkpoints.gguf.reader import read_gguf
+from npgpt.checkpoints.listing import listing_of
+from npgpt.checkpoints.llmc import read_llmc
+from npgpt.checkpoints.npz import read_npz
+from npgpt.checkpoints.safetensors import read_safetensors
+from npgpt.checkpoints.tensorflow.bundle import read_bundle
+from npgpt.checkpoints.tensorflow.sidecars import STATE_FILE, index_of, read_hparams
+from npgpt.checkpoints.tensors import Weights
+from npgpt.checkpoints.torch.inert_pickle import load_pickle
+from npgpt.checkpoints.torch.legacy import read_torch_legacy
+from npgpt.checkpoints.torch.state import ALLOWED, Builder, Storage, place_tensors
+from npgpt.checkpoints.torch.zip import read_torch_zip
+from npgpt.checkpoints.weights import read_weights
 from npgpt.errors import CheckpointError, NpgptError
-from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.byte_alphabet import ALPHABET
+from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON
+from npgpt.tokenizer.files import load as load_tokenizer
 from tests.helpers import tensorflow_making as tf
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry, torch_bytes, zip_bytes
 
@@ -129,13 +128,13 @@ def _used(found: Weights, path: Path) -> None:
     for stored in found.tensors.values():
         if stored.data.size:
             stored.data[(0,) * stored.data.ndim], stored.data[(-1,) * stored.data.ndim]
-    listing.of(found)
-    settled = dialects.settle(found.tensors, str(path))
+    listing_of(found)
+    settled = translate(found.tensors, str(path))
     states_none = found.config is None
     with contextlib.suppress(CheckpointError) if states_none else contextlib.nullcontext():
-        configuration.settle(None, found, settled, path)
-    config = configuration.settle({} if states_none else None, found, settled, path)
-    names.settle_head(settled.tensors, config.tie_word_embeddings, str(path))
+        agreed_config(None, found, settled, path)
+    config = agreed_config({} if states_none else None, found, settled, path)
+    settle_tied_head(settled.tensors, config.tie_word_embeddings, str(path))
 
 
 def _file(folder: Path, name: str, data: bytes) -> Path:
@@ -150,7 +149,7 @@ def _read_safetensors(folder: Path, data: bytes) -> None:
         header, _, numbers = body.partition(_SEPARATOR)
         body = safetensors_bytes(header, numbers)
     path = _file(folder, "model.safetensors", body)
-    _used(Weights("safetensors", (path,), safetensors.read(path)), path)
+    _used(Weights("safetensors", (path,), read_safetensors(path)), path)
 
 
 def _read_zip(folder: Path, data: bytes) -> None:
@@ -159,32 +158,32 @@ def _read_zip(folder: Path, data: bytes) -> None:
         pickle, _, numbers = body.partition(_SEPARATOR)
         body = torch_bytes(pickle, {"data/0": numbers})
     path = _file(folder, "pytorch_model.bin", body)
-    _used(torch_pickle.weights(path), path)
+    _used(read_torch_zip(path), path)
 
 
 def _read_legacy(folder: Path, data: bytes) -> None:
     path = _file(folder, "pytorch_model.bin", data)
-    _used(torch_legacy.read(path), path)
+    _used(read_torch_legacy(path), path)
 
 
 def _read_pickle(folder: Path, data: bytes) -> None:
     path = folder / "pytorch_model.bin"
-    builder = torch_state.Builder(path, "data.pkl")
+    builder = Builder(path, "data.pkl")
 
-    def numbers(storage: torch_state.Storage) -> np.ndarray:
+    def numbers(storage: Storage) -> np.ndarray:
         if not 0 <= storage.count <= 1000:
             raise CheckpointError(f"{path}: no record has {storage.count} numbers")
         return np.zeros(storage.count, storage.dtype.bits)
 
-    value = inert_pickle.load(
+    value = load_pickle(
         data,
         f"{path}: data.pkl",
-        allowed=torch_state.ALLOWED,
+        allowed=ALLOWED,
         reduce=builder.reduce,
         persistent=builder.persistent,
     )
     tensors, config = builder.select(value)
-    placed = torch_state.place(tensors, numbers, path, len(data))
+    placed = place_tensors(tensors, numbers, path, len(data))
     _used(Weights("torch zip", (path,), placed, config), path)
 
 
@@ -193,28 +192,28 @@ def _read_npz(folder: Path, data: bytes) -> None:
     if way in (b"a", b"d"):
         body = zip_bytes({"x.npy": body}, compression=0 if way == b"a" else 8)
     path = _file(folder, "model.npz", body)
-    _used(npz.read(path), path)
+    _used(read_npz(path), path)
 
 
 def _read_gguf(folder: Path, data: bytes) -> None:
     path = _file(folder, "model.gguf", data)
-    _used(gguf.read(path), path)
+    _used(read_gguf(path), path)
 
 
 def _read_llmc(folder: Path, data: bytes) -> None:
     path = _file(folder, "gpt2.bin", data)
-    _used(llmc.read(path), path)
+    _used(read_llmc(path), path)
 
 
 def _read_tensorflow(folder: Path, data: bytes) -> None:
     way, body = data[:1], data[1:]
     if way == b"c":
-        _file(folder, latest.FILE_NAME, body)
-        latest.index_of(folder)
+        _file(folder, STATE_FILE, body)
+        index_of(folder)
         return
     if way == b"h":
         _file(folder, "hparams.json", body)
-        hparams.read(folder)
+        read_hparams(folder)
         return
     if way == b"b":
         index = tf.table([body])
@@ -229,16 +228,16 @@ def _read_tensorflow(folder: Path, data: bytes) -> None:
         index = body
     _file(folder, tf.DATA, tf.FOUR)
     path = _file(folder, tf.INDEX, index)
-    _used(bundle.read(path), path)
+    _used(read_bundle(path), path)
 
 
 def _read_config(folder: Path, data: bytes) -> None:
-    _file(folder, configuration.CONFIG, data)
-    configuration.read_fields(folder)
+    _file(folder, CONFIG, data)
+    read_config_fields(folder)
 
 
 def _read_json(folder: Path, data: bytes) -> None:
-    strict_json.parse(data, str(folder))
+    parse_json(data, str(folder))
 
 
 @cache
@@ -263,18 +262,18 @@ def _read_tokenizer(folder: Path, data: bytes) -> None:
     way, body = data[:1], data[1:]
     letters = _letters().encode()
     if way in (b"v", b"m", b"a"):
-        _file(folder, tokenizer_files.WHOLE, _tokenizer_json(way).replace(b"@@", body))
+        _file(folder, TOKENIZER_JSON, _tokenizer_json(way).replace(b"@@", body))
     elif way == b"w":
-        _file(folder, tokenizer_files.WHOLE, body.replace(b'"@@":0', letters))
+        _file(folder, TOKENIZER_JSON, body.replace(b'"@@":0', letters))
     else:
         vocab, merges, added, settings = (*body.split(_SEPARATOR), b"", b"", b"")[:4]
         _file(folder, "vocab.json", b"{" + letters + vocab + b"}")
         _file(folder, "merges.txt", merges)
         if added:
-            _file(folder, tokenizer_files.ADDED, added)
+            _file(folder, ADDED_TOKENS, added)
         if settings:
-            _file(folder, tokenizer_files.CONFIG, settings)
-    tokenizer = tokenizer_files.load(folder)
+            _file(folder, TOKENIZER_CONFIG, settings)
+    tokenizer = load_tokenizer(folder)
     if tokenizer is not None:
         text = "to be or\n<|endoftext|>\0\u00e9"
         if tokenizer.decode(tokenizer.encode(text, allowed_special="all")) != text:
@@ -292,14 +291,14 @@ def _read_shards(folder: Path, data: bytes) -> None:
     for name, content in _shards().items():
         _file(folder, name, content)
     _file(folder, "model.safetensors.index.json", data)
-    weights.read(folder)
+    read_weights(folder)
 
 
 def _read_any(folder: Path, data: bytes) -> None:
     way, body = data[:1], data[1:]
     name = {b"i": "a.index", b"n": "a.npz", b"g": "a.gguf", b"s": "model.safetensors"}
     path = _file(folder, name.get(way, "a.bin"), body)
-    _used(weights.read(path), path)
+    _used(read_weights(path), path)
 
 
 READERS: dict[str, Read] = {

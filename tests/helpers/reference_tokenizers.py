@@ -8,8 +8,8 @@ import tiktoken
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from npgpt.tokenizer import files
 from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.files import load as load_tokenizer
 from tests.helpers.real_data import gpt2_tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
@@ -19,7 +19,7 @@ PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?
 @functools.cache
 def gpt2() -> Tokenizer:
     """Ours."""
-    tokenizer = files.load(gpt2_tokenizer())
+    tokenizer = load_tokenizer(gpt2_tokenizer())
     assert tokenizer is not None
     return tokenizer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.config import ALIASES, Config, from_json, to_json
 from npgpt.errors import CheckpointError, ConfigError, ContextLengthError, SettingError
@@ -116,7 +116,7 @@ def refused(folder, errors, run):
 )
 def test_one_field(folder, name, value):
     (folder / "config.json").write_text(spelled(name, value))
-    said = refused(folder, (ConfigError, CheckpointError), open_checkpoint)
+    said = refused(folder, (ConfigError, CheckpointError), load_checkpoint)
     assert "\n" not in said
 
 
@@ -146,7 +146,7 @@ FILES = {
 def test_files(tmp_path, name, text):
     save(tmp_path, TINY, random_parameters(TINY))
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert name in refused(tmp_path, (CheckpointError,), open_checkpoint)
+    assert name in refused(tmp_path, (CheckpointError,), load_checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_files(tmp_path, name, text):
 )
 def test_other_fields_change_nothing(folder, fields):
     (folder / "config.json").write_text(json.dumps(to_json(TINY) | fields))
-    assert open_checkpoint(folder).config == TINY
+    assert load_checkpoint(folder).config == TINY
 
 
 def test_a_size_may_have_its_other_name(folder):
@@ -170,7 +170,7 @@ def test_a_size_may_have_its_other_name(folder):
     for alias, name in ALIASES.items():
         fields[alias] = fields.pop(name)
     (folder / "config.json").write_text(json.dumps(fields))
-    assert open_checkpoint(folder).config == TINY
+    assert load_checkpoint(folder).config == TINY
 
 
 @pytest.mark.parametrize("alias", ALIASES)

@@ -11,7 +11,8 @@ from npgpt import GPT
 from npgpt.config import Config
 from npgpt.errors import ContextLengthError, TokenizerError
 from npgpt.model.parameters import from_arrays
-from npgpt.tokenizer import files
+from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer.files import save as save_tokenizer
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
@@ -89,8 +90,8 @@ def test_past_n_positions():
 
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory):
-    folder, tokenizer = tmp_path_factory.mktemp("real"), files.load(gpt2_tokenizer())
-    files.save(tokenizer, folder)
+    folder, tokenizer = tmp_path_factory.mktemp("real"), load_tokenizer(gpt2_tokenizer())
+    save_tokenizer(tokenizer, folder)
     return tokenizer, transformers.GPT2TokenizerFast.from_pretrained(folder)
 
 

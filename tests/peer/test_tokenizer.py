@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import files
+from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer.files import save as save_tokenizer
 from npgpt.tokenizer.training import train
 from tests.helpers.real_data import gpt2_tokenizer
 from tests.helpers.referee import transformers
@@ -25,13 +26,13 @@ def tokenizers(make):
     def both(request, tmp_path_factory):
         name, forms = request.param
         ours, folder = make(), tmp_path_factory.mktemp("tokenizer")
-        files.save(ours, folder, forms=forms)
+        save_tokenizer(ours, folder, forms=forms)
         return ours, getattr(transformers, name).from_pretrained(folder)
 
     return both
 
 
-real = tokenizers(lambda: files.load(gpt2_tokenizer()))
+real = tokenizers(lambda: load_tokenizer(gpt2_tokenizer()))
 own = tokenizers(lambda: train(["It was the best of times, it was the worst"], vocab_size=290))
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from npgpt.checkpoints.tensorflow.bundle import read
+from npgpt.checkpoints.tensorflow.bundle import read_bundle
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
-from npgpt.checkpoints.tensorflow.latest import index_of
+from npgpt.checkpoints.tensorflow.sidecars import index_of
 from npgpt.errors import CheckpointError
 from tests.helpers.make_tensorflow_bundles import SAMPLES
 
@@ -56,7 +56,7 @@ def check(stored, array):
 
 
 def check_all(prefix, expected):
-    tensors = read(index(prefix)).tensors
+    tensors = read_bundle(index(prefix)).tensors
     assert list(tensors) == sorted(expected, key=str.encode)
     for name, array in expected.items():
         check(tensors[name], array)
@@ -83,7 +83,7 @@ def test_several_files(new_prefix, tensors, data):
         checkpoint_prefixes=list(map(str, parts)), destination_prefix=str(prefix)
     )
     check_all(prefix, tensors)
-    assert len(read(index(prefix)).files) == 1 + len(groups)
+    assert len(read_bundle(index(prefix)).files) == 1 + len(groups)
 
 
 @given(npst.arrays(np.uint16, npst.array_shapes(max_dims=2)))
@@ -91,7 +91,7 @@ def test_several_files(new_prefix, tensors, data):
 def test_bfloat16(new_prefix, bits):
     prefix = new_prefix()
     save(prefix, {"a": tf.bitcast(tf.constant(bits), tf.bfloat16)})
-    stored = read(index(prefix)).tensors["a"]
+    stored = read_bundle(index(prefix)).tensors["a"]
     assert stored.dtype.name == "bfloat16"
     assert stored.data.shape == bits.shape
     assert stored.data.tobytes() == bits.tobytes()
@@ -125,7 +125,7 @@ def test_checksums(new_prefix):
     changed[123_456] ^= 1
     data.write_bytes(changed)
     with pytest.raises(CheckpointError, match="tensor 'a' has the checksum"):
-        read(index(prefix))
+        read_bundle(index(prefix))
     with pytest.raises(tf.errors.OpError, match="Checksum does not match"):
         tf.train.load_checkpoint(str(prefix)).get_tensor("a")
 
@@ -141,7 +141,7 @@ def test_what_npgpt_refuses(new_prefix):
             prefix=str(prefix), tensor_names=["a"], shape_and_slices=[slices], tensors=[tensor]
         )
         with pytest.raises(CheckpointError, match=said):
-            read(index(prefix))
+            read_bundle(index(prefix))
 
 
 @pytest.mark.parametrize("relative", [True, False])
@@ -159,14 +159,14 @@ def test_a_saver_names_the_latest(new_prefix, relative):
         return
     found = index_of(prefix.parent)
     assert found == prefix.with_name("model.ckpt-20.index")
-    check(read(found).tensors["a"], np.array([1, 2], np.float32))
+    check(read_bundle(found).tensors["a"], np.array([1, 2], np.float32))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "shards", "kinds", "one_by_one"])
 def test_tensorflow_reads_the_samples_alike(name):
     prefix = ROOT / SAMPLES / name / "model.ckpt"
     theirs = tf.train.load_checkpoint(str(prefix))
-    ours = read(index(prefix)).tensors
+    ours = read_bundle(index(prefix)).tensors
     assert theirs.get_variable_to_shape_map().keys() == ours.keys()
     for key, stored in ours.items():
         assert stored.data.tobytes() == theirs.get_tensor(key).tobytes()

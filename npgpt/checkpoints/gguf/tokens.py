@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from npgpt.checkpoints.gguf.values import Numbers, Value
+from npgpt.checkpoints.gguf.metadata import Numbers, Value
 from npgpt.errors import TokenizerError
 from npgpt.quoting import kind, quoted
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
@@ -28,7 +28,7 @@ _TYPE_NAMES = {0: "undefined", 2: "unknown", 4: "user-defined", 6: "byte"}
 _LONGEST = 1000  # characters of a token; GPT-2's longest has 128
 
 
-def tokenizer(values: Mapping[str, Value]) -> Tokenizer | None:
+def gguf_tokenizer(values: Mapping[str, Value]) -> Tokenizer | None:
     """The tokenizer of a GPT-2, or None where the file holds no tokens.
 
     Control tokens are special, and so is `<|endoftext|>`, which some converters call normal. The

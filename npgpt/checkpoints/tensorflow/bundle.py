@@ -17,24 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import find, map_file, read_bytes
-from npgpt.checkpoints.tensorflow import hparams, table
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
-from npgpt.checkpoints.tensorflow.entry import Entry, entry, header
+from npgpt.checkpoints.tensorflow.entry import Entry, parse_entry, parse_header
+from npgpt.checkpoints.tensorflow.sidecars import INDEX_SUFFIX, read_hparams
+from npgpt.checkpoints.tensorflow.table import table_entries
+from npgpt.checkpoints.tensors import Stored, Weights
 from npgpt.errors import CheckpointError
 from npgpt.quoting import quoted
 
 FORM = "TensorFlow bundle"
-SUFFIX = ".index"
 # These bound what a small file can ask for. The index of GPT-2 XL has 580 tensors in 40 kB; with
 # what Adam keeps of each, three times that.
 LIMIT = 2**22
 MAX_TENSORS = 3_000
 
 
-def read(path: Path, *, check_sums: bool = True) -> Weights:
+def read_bundle(path: Path, *, check_sums: bool = True) -> Weights:
     """Every tensor of the checkpoint whose index `path` is, as read-only views of mapped files.
 
     Names ("model/h0/attn/c_attn/w"), shapes and their order are those of the index; the config is
@@ -44,10 +43,10 @@ def read(path: Path, *, check_sums: bool = True) -> Weights:
     Raises CheckpointError, naming the file and the place, for anything but an undamaged bundle of
     whole tensors of numbers, and ConfigError for an hparams.json that describes no GPT-2.
     """
-    if not path.name.endswith(SUFFIX):
+    if not path.name.endswith(INDEX_SUFFIX):
         raise CheckpointError(
-            f"{path}: the index of a TensorFlow checkpoint is named like its data, with {SUFFIX} "
-            "at the end; give it the name it had"
+            f"{path}: the index of a TensorFlow checkpoint is named like its data, with "
+            f"{INDEX_SUFFIX} at the end; give it the name it had"
         )
     entries, shards = _index(path)
     files = {n: _shard(path, n, shards) for n in sorted({e.shard for e in entries.values()})}
@@ -61,23 +60,23 @@ def read(path: Path, *, check_sums: bool = True) -> Weights:
         name: Stored(e.dtype, _view(data.get(e.shard), e), files[e.shard])
         for name, e in entries.items()
     }
-    return Weights(FORM, (path, *files.values()), tensors, hparams.read(path.parent))
+    return Weights(FORM, (path, *files.values()), tensors, read_hparams(path.parent))
 
 
 def _index(path: Path) -> tuple[dict[str, Entry], int]:
     """The tensors' entries by name, and how many files of data there should be."""
     found: dict[str, Entry] = {}
     shards = 0
-    for key, value in table.entries(read_bytes(path, LIMIT), str(path)):
+    for key, value in table_entries(read_bytes(path, LIMIT), str(path)):
         if not shards:
             if key:
                 raise CheckpointError(f"{path}: no header; the file is no index of TensorFlow's")
-            shards = header(value, f"{path}: header")
+            shards = parse_header(value, f"{path}: header")
             continue
         name = _name(key, path)
         if len(found) == MAX_TENSORS:
             raise CheckpointError(f"{path}: over {MAX_TENSORS} tensors; this is no GPT-2")
-        found[name] = entry(value, shards, f"{path}: tensor {quoted(name)}")
+        found[name] = parse_entry(value, shards, f"{path}: tensor {quoted(name)}")
     if not found:
         raise CheckpointError(f"{path}: holds no tensors; fetch it again")
     return found, shards
@@ -96,7 +95,7 @@ def _name(key: bytes, path: Path) -> str:
 
 
 def _shard(index: Path, number: int, count: int) -> Path:
-    name = f"{index.name.removesuffix(SUFFIX)}.data-{number:05d}-of-{count:05d}"
+    name = f"{index.name.removesuffix(INDEX_SUFFIX)}.data-{number:05d}-of-{count:05d}"
     found = find(index.parent, name)
     if found is None:
         raise CheckpointError(f"{index}: missing {quoted(name)}; fetch all of its files")

@@ -7,9 +7,15 @@ types.proto and versions.proto in tensorflow/core/framework.
 from dataclasses import dataclass
 from math import prod
 
-from npgpt.checkpoints.dtypes import BY_NAME, DType, check_shape
-from npgpt.checkpoints.tensorflow.protobuf import BYTES, FIXED32, VARINT, Field, parse
-from npgpt.checkpoints.tensorflow.varint import signed
+from npgpt.checkpoints.tensorflow.protobuf import (
+    BYTES,
+    FIXED32,
+    VARINT,
+    Field,
+    parse_message,
+    to_signed,
+)
+from npgpt.checkpoints.tensors import BY_NAME, DType, check_shape
 from npgpt.errors import CheckpointError
 
 _NUMBERED = {
@@ -66,17 +72,17 @@ class Entry:
     crc: int
 
 
-def header(data: bytes, where: str) -> int:
+def parse_header(data: bytes, where: str) -> int:
     """How many shards the header announces.
 
     Raises CheckpointError, starting with `where`, for numbers in big-endian order, none or more
     than 99,999 shards, and another version of the format.
 
-    >>> header(bytes([8, 1]), "an example")
+    >>> parse_header(bytes([8, 1]), "an example")
     1
     """
-    fields = parse(data, _HEADER, where)
-    version = parse(fields.part("version"), _VERSIONS, f"{where}: version")
+    fields = parse_message(data, _HEADER, where)
+    version = parse_message(fields.part("version"), _VERSIONS, f"{where}: version")
     if fields.number("endianness") != _LITTLE:
         raise CheckpointError(
             f"{where}: its numbers are big-endian; save it again on an ordinary machine"
@@ -93,20 +99,20 @@ def header(data: bytes, where: str) -> int:
     return shards
 
 
-def entry(data: bytes, shards: int, where: str) -> Entry:
+def parse_entry(data: bytes, shards: int, where: str) -> Entry:
     """What an entry says. It is known that the shape's numbers take `size` bytes.
 
     Raises CheckpointError, starting with `where`, for a tensor that is not one whole array of
     numbers of known shape, in one of so many shards.
 
-    >>> entry(bytes([8, 1, 18, 4, 18, 2, 8, 3, 40, 12]), 1, "an example").shape
+    >>> parse_entry(bytes([8, 1, 18, 4, 18, 2, 8, 3, 40, 12]), 1, "an example").shape
     (3,)
     """
     if len(data) > _LONGEST:
         raise CheckpointError(
             f"{where}: an entry of {len(data)} bytes; npgpt reads at most {_LONGEST}"
         )
-    fields = parse(data, _ENTRY, where)
+    fields = parse_message(data, _ENTRY, where)
     if "slices" in fields.parts:
         raise CheckpointError(
             f"{where}: saved in slices, as partitioned variables are; save it as one variable"
@@ -131,10 +137,11 @@ def entry(data: bytes, shards: int, where: str) -> Entry:
 
 
 def _shape(data: bytes, dtype: DType, where: str) -> tuple[int, ...]:
-    fields = parse(data, _SHAPE, f"{where}: shape")
+    fields = parse_message(data, _SHAPE, f"{where}: shape")
     if fields.number("unknown_rank"):
         raise CheckpointError(f"{where}: of unknown rank; save the model again")
     sizes = (
-        parse(dim, _DIM, f"{where}: shape").number("size") for dim in fields.parts.get("dim", [])
+        parse_message(dim, _DIM, f"{where}: shape").number("size")
+        for dim in fields.parts.get("dim", [])
     )
-    return check_shape([signed(size) for size in sizes], dtype, where)
+    return check_shape([to_signed(size) for size in sizes], dtype, where)

@@ -7,6 +7,9 @@ field's number, plus how the value is written:
     2    a varint of length, then so many bytes: a text, or a message inside this one
     5    4 bytes, little-endian
 
+A varint, which the tables of these files have too, is a number in 1 to 10 bytes: 7 bits in a byte,
+the lowest first; the top bit of a byte says that another follows.
+
 Source: https://protobuf.dev/programming-guides/encoding. Where the official parsers are lenient
 (they skip a field they do not know, and take the last of several where one is expected) this one
 refuses.
@@ -15,10 +18,40 @@ refuses.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from npgpt.checkpoints.tensorflow import varint
 from npgpt.errors import CheckpointError
 
 VARINT, BYTES, FIXED32 = 0, 2, 5
+_MOST = 10  # bytes of a varint, for 64 bits
+_WORD = 2**64
+
+
+def read_varint(data: bytes, at: int, end: int, where: str) -> tuple[int, int]:
+    """The number at byte `at` of the data, from 0 to 2^64-1, and the place after it.
+
+    Raises CheckpointError, starting with `where`, for one that goes past `end` or 64 bits.
+
+    >>> read_varint(bytes([0xAC, 0x02]), 0, 2, "an example")
+    (300, 2)
+    """
+    if at < end and data[at] < 0x80:  # nine in ten
+        return data[at], at + 1
+    value = 0
+    for i, byte in enumerate(data[at : min(at + _MOST, end)]):
+        value |= (byte & 0x7F) << (7 * i)
+        if byte < 0x80 and value < _WORD:
+            return value, at + i + 1
+    if end - at < _MOST:
+        raise CheckpointError(f"{where}: the number at byte {at} is cut short")
+    raise CheckpointError(f"{where}: the number at byte {at} is over 64 bits long")
+
+
+def to_signed(value: int) -> int:
+    """The int64 whose bits are those of a number from 0 to 2^64-1.
+
+    >>> to_signed(2**64 - 1)
+    -1
+    """
+    return value - _WORD if value >= _WORD // 2 else value
 
 
 @dataclass(frozen=True)
@@ -46,20 +79,20 @@ class Message:
         return self.parts.get(name, [b""])[0]
 
 
-def parse(data: bytes, known: Mapping[int, Field], where: str) -> Message:
+def parse_message(data: bytes, known: Mapping[int, Field], where: str) -> Message:
     """The message that the data are.
 
     Raises CheckpointError, starting with `where`, for a field that is not known, not written as
     it should be or given twice, and for what goes past the end of the data.
 
-    >>> parse(bytes([8, 3]), {1: Field("size", VARINT)}, "an example").number("size")
+    >>> parse_message(bytes([8, 3]), {1: Field("size", VARINT)}, "an example").number("size")
     3
     """
     numbers: dict[str, list[int]] = {}
     parts: dict[str, list[bytes]] = {}
     at, end = 0, len(data)
     while at < end:
-        tag, at = varint.read(data, at, end, where)
+        tag, at = read_varint(data, at, end, where)
         field = known.get(tag >> 3)
         if field is None:
             raise CheckpointError(f"{where}: field {tag >> 3}, which npgpt does not know")
@@ -72,7 +105,7 @@ def parse(data: bytes, known: Mapping[int, Field], where: str) -> Message:
             raise CheckpointError(f"{where}: field {name} is given twice")
         size = 4
         if kind != FIXED32:
-            size, at = varint.read(data, at, end, where)
+            size, at = read_varint(data, at, end, where)
         if kind == VARINT:
             numbers.setdefault(name, []).append(size)
             continue

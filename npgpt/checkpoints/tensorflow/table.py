@@ -20,8 +20,8 @@ that overlap, places that contradict the entries) this one refuses.
 
 from collections.abc import Iterator
 
-from npgpt.checkpoints.tensorflow import varint
 from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
+from npgpt.checkpoints.tensorflow.protobuf import read_varint
 from npgpt.errors import CheckpointError
 from npgpt.quoting import quoted
 
@@ -34,7 +34,7 @@ _LONGEST_KEY = 512
 _COMPRESSIONS = {1: "snappy", 2: "zstd"}
 
 
-def entries(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
+def table_entries(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
     """The keys and values, in order, each read and checked as it is asked for.
 
     Raises CheckpointError, starting with `where`, for anything but an undamaged, uncompressed
@@ -69,8 +69,8 @@ def entries(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
 
 def _where(data: bytes, at: int, end: int, where: str) -> tuple[int, int, int]:
     """The first byte and the size of a block, and the place after the two numbers."""
-    begin, at = varint.read(data, at, end, where)
-    size, at = varint.read(data, at, end, where)
+    begin, at = read_varint(data, at, end, where)
+    size, at = read_varint(data, at, end, where)
     return begin, size, at
 
 
@@ -106,9 +106,9 @@ def _entries(block: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
         start = end + _PLACE * passed
         is_start = passed < starts and at == int.from_bytes(block[start : start + _PLACE], "little")
         place = f"{where}: entry at byte {at}"
-        shared, at = varint.read(block, at, end, place)
-        own, at = varint.read(block, at, end, place)
-        size, at = varint.read(block, at, end, place)
+        shared, at = read_varint(block, at, end, place)
+        own, at = read_varint(block, at, end, place)
+        size, at = read_varint(block, at, end, place)
         if shared > len(key) or (is_start and shared):
             raise CheckpointError(f"{place}: shares {shared} bytes with a key that has fewer")
         if shared + own > _LONGEST_KEY:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoints import listing, npz, weights
-from npgpt.checkpoints.open import Checkpoint
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.listing import list_tensors
+from npgpt.checkpoints.load import Checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.npz import NPZ, NPZ_DTYPES, NPZ_SUFFIX, read_npz, write_npz
 from npgpt.checkpoints.save import STORAGE, save
+from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, saying_warnings
 from npgpt.config import to_json
@@ -47,15 +49,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     target: Path = arguments.target
-    form = arguments.format or (_NPZ if target.suffix == npz.SUFFIX else _FOLDER)
+    form = arguments.format or (_NPZ if target.suffix == NPZ_SUFFIX else _FOLDER)
     _check_target(target, form)
-    stored = {
-        t.dtype for t in listing.list_tensors(arguments.source).tensors if len(t.shape) > 1
-    } & set(STORAGE)
+    stored = {t.dtype for t in list_tensors(arguments.source).tensors if len(t.shape) > 1} & set(
+        STORAGE
+    )
     dtype = arguments.dtype or _default(stored, form)
     with saying_warnings():
         # In the widest dtype that is stored, so that numbers are rounded once.
-        checkpoint = open_checkpoint(
+        checkpoint = load_checkpoint(
             arguments.source, dtype=_WIDEST if _WIDEST in stored else "float32", widen=False
         )
     (_write_npz if form == _NPZ else _write_folder)(target, checkpoint, dtype)
@@ -67,7 +69,7 @@ def _run(arguments: Namespace) -> None:
 
 
 def _default(stored: set[str], form: str) -> str:
-    known = npz.STORAGE if form == _NPZ else STORAGE
+    known = NPZ_DTYPES if form == _NPZ else STORAGE
     dtype = next(iter(stored)) if len(stored) == 1 else "float32"
     return dtype if dtype in known else "float32"
 
@@ -78,19 +80,19 @@ def _check_target(target: Path, form: str) -> None:
         if target.suffix in _FILES and not target.is_dir():
             raise SettingError(
                 f"OUT is {str(target)!r}, which names a file; give the folder to write "
-                f"{weights.FILE_NAMES[0]} and config.json into"
+                f"{FILE_NAMES[0]} and config.json into"
             )
         if target.exists() and not target.is_dir():
             raise CheckpointError(f"{target}: there is a file of that name; give another folder")
     elif target.exists() and not _is_own(target):
-        raise CheckpointError(f"{target}: not an {npz.FORM}; remove it, or give another name")
+        raise CheckpointError(f"{target}: not an {NPZ}; remove it, or give another name")
 
 
 def _is_own(target: Path) -> bool:
     if not target.is_file():
         return False
     try:
-        npz.read(target, check_sums=False)
+        read_npz(target, check_sums=False)
     except CheckpointError:
         return False
     return True
@@ -110,7 +112,7 @@ def _write_folder(target: Path, checkpoint: Checkpoint, dtype: str) -> None:
 def _write_npz(target: Path, checkpoint: Checkpoint, dtype: str) -> None:
     arrays = to_arrays(checkpoint.parameters)
     from_arrays(arrays, checkpoint.config)
-    npz.write(
+    write_npz(
         target,
         # bfloat16 is kept as its bits.
         {n: widen(a) if a.dtype.name == "uint16" else a for n, a in arrays.items()},
@@ -129,7 +131,7 @@ def _facts(
         "format": form,
         "dtype": dtype,
         "tensors": len(shapes(checkpoint.config)),
-        "bytes": listing.list_tensors(target).nbytes,
+        "bytes": list_tensors(target).nbytes,
         "tokenizer": form == _FOLDER and checkpoint.tokenizer is not None,
     }
 

@@ -3,8 +3,9 @@
 import sys
 from argparse import ArgumentParser, Namespace
 
-from npgpt.checkpoints import hub, hub_cache
-from npgpt.checkpoints.hashes import digest
+from npgpt.checkpoints.files import digest
+from npgpt.checkpoints.hub.cache import MAIN_REVISION
+from npgpt.checkpoints.hub.fetch import fetch
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json
 
@@ -20,7 +21,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the model's name there: gpt2, or OWNER/NAME")
     parser.add_argument(
         "--revision",
-        default=hub_cache.MAIN,
+        default=MAIN_REVISION,
         help="a branch, a tag or the hash of a commit (default: %(default)s)",
     )
     parser.add_argument(
@@ -32,7 +33,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     watched = sys.stderr is not None and sys.stderr.isatty() and not arguments.json
-    fetched = hub.fetch(arguments.name, revision=arguments.revision, show_progress=watched)
+    fetched = fetch(arguments.name, revision=arguments.revision, show_progress=watched)
     if not arguments.json:
         print(fetched.folder)
         return

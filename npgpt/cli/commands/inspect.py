@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.checkpoints import listing, weights
+from npgpt.checkpoints.files import digest
 from npgpt.checkpoints.finite import is_finite
-from npgpt.checkpoints.hashes import digest
-from npgpt.checkpoints.open import CONFIG, GENERATION_CONFIG, Checkpoint
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.listing import list_tensors
+from npgpt.checkpoints.load import CONFIG, GENERATION_CONFIG, Checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.weights import guess, locate
 from npgpt.cli.arguments import add_model
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
@@ -19,7 +20,7 @@ from npgpt.config import to_json
 from npgpt.errors import NpgptError, SettingError
 from npgpt.gpt import shipped
 from npgpt.model.parameters import shapes, to_arrays
-from npgpt.tokenizer import files as tokenizer_files
+from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON, VOCAB_AND_MERGES
 
 _EXAMPLES = """\
   npgpt inspect
@@ -29,10 +30,10 @@ _EXAMPLES = """\
 _SMALL_FILES = (
     CONFIG,
     GENERATION_CONFIG,
-    tokenizer_files.WHOLE,
-    *(name for pair in tokenizer_files.PAIRS.items() for name in pair),
-    tokenizer_files.ADDED,
-    tokenizer_files.CONFIG,
+    TOKENIZER_JSON,
+    *(name for pair in VOCAB_AND_MERGES.items() for name in pair),
+    ADDED_TOKENS,
+    TOKENIZER_CONFIG,
     "hparams.json",
 )
 
@@ -48,7 +49,7 @@ def _run(arguments: Namespace) -> None:
     if arguments.path is not None and arguments.model is not None:
         raise SettingError("PATH and --model are given; give one of them")
     path = arguments.path or arguments.model or shipped()
-    located = weights.locate(path)
+    located = locate(path)
     facts, refused = _facts(path, located)
     if arguments.json:
         print_json(facts)
@@ -61,7 +62,7 @@ def _run(arguments: Namespace) -> None:
 def _facts(path: Path, located: Path) -> tuple[dict[str, Any], NpgptError | None]:
     """What could be found out, and why the rest could not."""
     try:
-        found = listing.list_tensors(located)
+        found = list_tensors(located)
     except NpgptError as error:
         return _refused(path, located, error), error
     facts: dict[str, Any] = {
@@ -76,7 +77,7 @@ def _facts(path: Path, located: Path) -> tuple[dict[str, Any], NpgptError | None
     small: list[Path] = []
     try:
         with saying_warnings():
-            checkpoint = open_checkpoint(
+            checkpoint = load_checkpoint(
                 located, dtype="float64" if "float64" in stored else "float32"
             )
     except NpgptError as error:
@@ -104,7 +105,7 @@ def _facts(path: Path, located: Path) -> tuple[dict[str, Any], NpgptError | None
 
 def _refused(path: Path, located: Path, error: NpgptError) -> dict[str, Any]:
     try:
-        form = weights.guess(located)
+        form = guess(located)
     except NpgptError:
         form = None
     return {
@@ -125,9 +126,9 @@ def _safety(files: Sequence[Path]) -> dict[str, Any]:
 def _names(files: Sequence[Path]) -> list[str] | None:
     """The functions and classes that the files' pickles name; None where there is no pickle."""
     # Imported here because it imports the readers of pickles, which few models need.
-    from npgpt.checkpoints import pickle_names
+    from npgpt.checkpoints.torch.pickle_names import of_file
 
-    found = [names for file in files if (names := pickle_names.of_file(file)) is not None]
+    found = [names for file in files if (names := of_file(file)) is not None]
     return sorted({name for names in found for name in names}) if found else None
 
 

@@ -3,14 +3,14 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from npgpt.checkpoints.open import tokenizer_in
+from npgpt.checkpoints.load import tokenizer_in
 from npgpt.cli.arguments import add_model, add_text, read_prompt
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table
 from npgpt.errors import TokenizerError
 from npgpt.gpt import shipped
-from npgpt.tokenizer import files
 from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.files import TOKENIZER_JSON, VOCAB_AND_MERGES
 from npgpt.tokenizer.pieces import piece, pieces
 
 _EXAMPLES = """\
@@ -45,8 +45,8 @@ def _tokenizer(model: Path | None) -> Tokenizer:
     folder = shipped() if model is None else model
     tokenizer = tokenizer_in(folder if folder.is_dir() else folder.parent)
     if tokenizer is None:
-        pairs = (f"{vocab} with {merges}" for vocab, merges in files.PAIRS.items())
-        names = ", ".join([files.WHOLE, *pairs])
+        pairs = (f"{vocab} with {merges}" for vocab, merges in VOCAB_AND_MERGES.items())
+        names = ", ".join([TOKENIZER_JSON, *pairs])
         raise TokenizerError(f"{folder}: no tokenizer here; give a folder with one of {names}")
     return tokenizer
 

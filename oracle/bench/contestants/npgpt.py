@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.gpt import GPT, load
-from npgpt.tokenizer import files
+from npgpt.tokenizer.files import load as load_tokenizer
 from oracle.bench import processes
 from oracle.bench.contest import Contestant, Measured, Setup, Task, checksum
 from oracle.bench.row import XL_MEMORY
@@ -105,7 +105,7 @@ def _tokenizer_tasks(setup: Setup) -> dict[str, Task]:
 
     def encode(make: Callable[[], str]) -> Measured:
         # A new one each time: it remembers the words that it has met.
-        tokenizer, given = files.load(vocabulary_folder(cache)), make()
+        tokenizer, given = load_tokenizer(vocabulary_folder(cache)), make()
         seconds, ids = timed(lambda: tokenizer.encode(given))
         return Measured(seconds, checksum(ids))
 

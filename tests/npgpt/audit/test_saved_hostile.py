@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from npgpt.audit import saved
-from npgpt.checkpoints import safetensors
+from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError, NpgptError
 from tests.helpers.small_gpt import small_gpt_in
 
@@ -31,9 +31,9 @@ def with_config(folder, **changed):
 
 def with_arrays(folder, change):
     path = folder / "trace.safetensors"
-    arrays = {name: np.array(tensor.data) for name, tensor in safetensors.read(path).items()}
+    arrays = {name: np.array(tensor.data) for name, tensor in read_safetensors(path).items()}
     change(arrays)
-    safetensors.write(path, arrays)
+    write_safetensors(path, arrays)
 
 
 def renamed(new):

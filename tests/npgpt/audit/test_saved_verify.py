@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npgpt.audit import saved
-from npgpt.checkpoints import safetensors
+from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.gpt import GPT
 from npgpt.model.parameters import from_arrays, to_arrays
@@ -37,13 +37,13 @@ def test_the_models_own_trace_is_right(trace):
 @pytest.mark.parametrize("key", keys(CONFIG.n_layer), ids=lambda key: label(*key))
 def test_one_wrong_number_is_found_where_it_stands(trace, tmp_path, key):
     gpt, folder = trace
-    stored = safetensors.read(folder / "trace.safetensors")
+    stored = read_safetensors(folder / "trace.safetensors")
     arrays = {name: np.array(tensor.data) for name, tensor in stored.items()}
     wrong = arrays[label(*key)]
     place = (0,) * wrong.ndim  # which each query may look at
     # Far more than rounding, and no more than would do to change what is predicted.
     wrong[place] += 0.25
-    safetensors.write(tmp_path / "trace.safetensors", arrays)
+    write_safetensors(tmp_path / "trace.safetensors", arrays)
     (tmp_path / "trace.json").write_bytes((folder / "trace.json").read_bytes())
     found = saved.verify(saved.load(tmp_path), gpt)
     assert found[key] > 1

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints import npz
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.npz import write_npz
 from npgpt.checkpoints.weights import locate
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, ConfigError
@@ -18,7 +18,7 @@ from tests.helpers.dialects import linear, prefixed
 
 def put(folder, config=TINY, beside=None, **own):
     fields = {n: v for n, v in (to_json(config) | own).items() if v is not ...}
-    npz.write(folder / "model.npz", random_arrays(config), fields, dtype="float32")
+    write_npz(folder / "model.npz", random_arrays(config), fields, dtype="float32")
     if beside is not None:
         (folder / "config.json").write_text(json.dumps(beside))
     return folder
@@ -27,7 +27,7 @@ def put(folder, config=TINY, beside=None, **own):
 @pytest.mark.parametrize("config", [TINY, UNTIED], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", ["", "model.npz"])
 def test_the_file_s_own(tmp_path, config, name):
-    assert open_checkpoint(put(tmp_path, config) / name).config == config
+    assert load_checkpoint(put(tmp_path, config) / name).config == config
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_file_s_own(tmp_path, config, name):
     ids=str,
 )
 def test_both_where_they_agree(tmp_path, beside):
-    opened = open_checkpoint(put(tmp_path, TINY, beside, eos_token_id=3)).config
+    opened = load_checkpoint(put(tmp_path, TINY, beside, eos_token_id=3)).config
     assert opened.eos_token_id == 3
     for name, value in beside.items():
         if value is not None and hasattr(opened, name):
@@ -52,7 +52,7 @@ def test_both_where_they_agree(tmp_path, beside):
 
 def test_each_fills_in_what_the_other_does_not_say(tmp_path):
     folder = put(tmp_path, TINY, {"n_head": 2, "bos_token_id": 1}, n_head=..., eos_token_id=[2, 3])
-    config = open_checkpoint(folder).config
+    config = load_checkpoint(folder).config
     assert (config.n_head, config.bos_token_id, config.eos_token_id) == (2, 1, (2, 3))
 
 
@@ -75,7 +75,7 @@ def test_each_fills_in_what_the_other_does_not_say(tmp_path):
 )
 def test_both_where_they_differ(tmp_path, own, beside, said):
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(put(tmp_path, TINY, beside, **own))
+        load_checkpoint(put(tmp_path, TINY, beside, **own))
     assert str(caught.value).startswith(f"{tmp_path / 'model.npz'}: ")
     assert said in str(caught.value)
     assert "or remove config.json" in str(caught.value)
@@ -94,7 +94,7 @@ def test_both_where_they_differ(tmp_path, own, beside, said):
 )
 def test_bad_ones(tmp_path, own, beside, file, said):
     with pytest.raises(ConfigError) as caught:
-        open_checkpoint(put(tmp_path, TINY, beside, **own))
+        load_checkpoint(put(tmp_path, TINY, beside, **own))
     assert str(caught.value).startswith(f"{tmp_path / file}: ")
     assert said in str(caught.value)
 
@@ -106,12 +106,12 @@ def test_none_at_all_says_what_is_needed(tmp_path, rename, more):
     np.savez(tmp_path / "weights.npz", **rename(random_arrays(TINY)))
     wanted = f'"vocab_size": 7, "n_positions": 5, "n_embd": 4, "n_layer": 2{more}, "n_head": N}}'
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: no config.json here; it says the model's")
     assert wanted in str(caught.value)
     text = "{" + wanted.replace("N}", "2}")
     (tmp_path / "config.json").write_text(text)
-    assert open_checkpoint(tmp_path).config.n_head == 2
+    assert load_checkpoint(tmp_path).config.n_head == 2
 
 
 def test_one_file_of_weights_is_found_whatever_its_name(tmp_path):
@@ -157,7 +157,7 @@ def test_tensorflow_s_index_is_found_by_the_folder_and_by_its_prefix(tmp_path):
 
 def test_openai_s_release_as_tensorflow_wrote_it():
     folder = Path(__file__).parent / "tensorflow" / "samples" / "gpt2"
-    checkpoint = open_checkpoint(folder)
+    checkpoint = load_checkpoint(folder)
     assert checkpoint.listing.dialect == "OpenAI"
     found = {entry.name for entry in checkpoint.listing.tensors}
     assert {"model/wte", "model/h0/attn/c_attn/w", "model/ln_f/g"} <= found

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.checkpoints import safetensors
-from npgpt.checkpoints.dialects import recognise, settle
-from npgpt.checkpoints.dtypes import FLOAT32, Stored
+from npgpt.checkpoints.dialects import recognise, translate
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.safetensors import write_safetensors
+from npgpt.checkpoints.tensors import FLOAT32, Stored
 from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError
 from npgpt.model.mapped import resident
@@ -32,7 +32,7 @@ CONFIGS = {
 def put(folder, arrays, config=TINY, **changes):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(to_json(config) | changes))
-    safetensors.write(folder / "model.safetensors", arrays)
+    write_safetensors(folder / "model.safetensors", arrays)
     return folder
 
 
@@ -52,7 +52,7 @@ def test_every_dialect_gives_the_same_logits(tmp_path, config, dialect, rename):
     assert np.array_equal(logits(folder, config), usual)
     said = list_tensors(folder).dialect
     assert said == (dialect if config.n_layer or "nano" not in dialect else "Hugging Face")
-    found = to_arrays(open_checkpoint(folder).parameters)
+    found = to_arrays(load_checkpoint(folder).parameters)
     assert all(np.array_equal(found[name], array) for name, array in arrays.items())
 
 
@@ -60,9 +60,9 @@ def test_every_dialect_gives_the_same_logits(tmp_path, config, dialect, rename):
 @pytest.mark.parametrize("widen", [True, False])
 def test_other_dtypes_are_transposed_too(tmp_path, stored, widen):
     arrays = random_arrays(TINY)
-    safetensors.write(put(tmp_path / "a", {}) / "model.safetensors", arrays, dtype=stored)
-    safetensors.write(put(tmp_path / "b", {}) / "model.safetensors", linear(arrays), dtype=stored)
-    one, two = (to_arrays(open_checkpoint(tmp_path / n, widen=widen).parameters) for n in "ab")
+    write_safetensors(put(tmp_path / "a", {}) / "model.safetensors", arrays, dtype=stored)
+    write_safetensors(put(tmp_path / "b", {}) / "model.safetensors", linear(arrays), dtype=stored)
+    one, two = (to_arrays(load_checkpoint(tmp_path / n, widen=widen).parameters) for n in "ab")
     for name, array in one.items():
         assert two[name].dtype == array.dtype
         assert two[name].flags.forc
@@ -72,7 +72,7 @@ def test_other_dtypes_are_transposed_too(tmp_path, stored, widen):
 @pytest.mark.parametrize("rename", [openai, linear])
 def test_weights_stay_in_the_file(tmp_path, rename):
     folder = put(tmp_path, rename(random_arrays(TINY)))
-    for name, array in to_arrays(open_checkpoint(folder).parameters).items():
+    for name, array in to_arrays(load_checkpoint(folder).parameters).items():
         assert is_mapped(array), name
 
 
@@ -91,7 +91,7 @@ def test_what_torch_names_and_lays_out_itself(tmp_path, start):
     put(tmp_path, {})
     (tmp_path / "model.safetensors").unlink()
     torch.save(state, tmp_path / "pytorch_model.bin")
-    found = to_arrays(open_checkpoint(tmp_path).parameters)
+    found = to_arrays(load_checkpoint(tmp_path).parameters)
     assert all(np.array_equal(found[name], array) for name, array in arrays.items())
 
 
@@ -106,7 +106,7 @@ def test_a_model_without_biases_has_biases_of_zero(tmp_path):
 def test_shared_matrices_are_transposed_once():
     matrix = Stored(FLOAT32, np.zeros((12, 4), "<f4"), Path("x"))
     names = [f"h.{i}.attn.c_attn.weight" for i in range(3)]
-    found = settle(dict.fromkeys(names, matrix), "there").tensors
+    found = translate(dict.fromkeys(names, matrix), "there").tensors
     assert found[names[0]] is found[names[1]] is found[names[2]]
     assert found[names[0]].data.shape == (4, 12)
 
@@ -175,7 +175,7 @@ BAD = {
 @pytest.mark.parametrize(("arrays", "said"), BAD.values(), ids=BAD)
 def test_files_that_contradict_themselves(tmp_path, arrays, said):
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(put(tmp_path, arrays))
+        load_checkpoint(put(tmp_path, arrays))
     assert str(caught.value).startswith(f"{tmp_path / 'model.safetensors'}: ")
     assert said in str(caught.value)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.dtypes import (
+from npgpt.checkpoints.tensors import (
     BFLOAT16,
     DTYPES,
     FLOAT16,

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, floating_dtypes
 
-from npgpt.checkpoints import finite
-from npgpt.checkpoints.finite import is_finite, non_finite
+from npgpt.checkpoints.finite import _CHUNK, is_finite, non_finite
 
 
 @given(arrays(floating_dtypes(sizes=(16, 32, 64), endianness="="), st.integers(0, 9)))
@@ -14,9 +13,9 @@ def test_is_what_looking_at_every_number_says(array):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [0, finite._CHUNK - 1, finite._CHUNK, 2 * finite._CHUNK + 2])
+@pytest.mark.parametrize("place", [0, _CHUNK - 1, _CHUNK, 2 * _CHUNK + 2])
 def test_every_chunk_counts(bad, place):
-    array = np.zeros(2 * finite._CHUNK + 3, np.float32)
+    array = np.zeros(2 * _CHUNK + 3, np.float32)
     assert is_finite(array)
     array[place] = bad
     assert not is_finite(array)
@@ -29,7 +28,7 @@ def test_infinities_that_cancel():
 
 @pytest.mark.parametrize("release", [False, True])
 def test_names_of_the_bad_ones_come_in_order(release):
-    many = np.ones(finite._CHUNK + 1, np.float32)
+    many = np.ones(_CHUNK + 1, np.float32)
     arrays = {
         "bfloat16": np.array([0x3F80, 0x7F80], np.uint16),
         "good": many,

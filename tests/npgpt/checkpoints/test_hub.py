@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints import hub, safetensors
-from npgpt.checkpoints.hashes import digest
+from npgpt.checkpoints.files import digest
+from npgpt.checkpoints.hub.fetch import fetch
+from npgpt.checkpoints.safetensors import write_safetensors
 from npgpt.checkpoints.save import save
 from npgpt.cli.program import main
 from npgpt.errors import CheckpointError, SettingError
@@ -69,14 +70,14 @@ def opens_whole():
 
 
 def test_what_is_fetched_is_found_by_its_name(played, tmp_path):
-    fetched = hub.fetch(NAME)
+    fetched = fetch(NAME)
     assert fetched.commit == COMMIT
     assert sorted(path.name for path in fetched.files) == NEEDED
     assert (tmp_path / "home" / "hub") in fetched.folder.parents
     assert opens_whole()
     assert played.fetched()[-1] == "config.json"
     played.requests.clear()
-    assert hub.fetch(NAME) == fetched
+    assert fetch(NAME) == fetched
     assert not played.fetched()
 
 
@@ -90,7 +91,7 @@ def test_only_what_is_needed(played, files):
         "tokenizer_config.json": b"{}",
         "onnx/config.json": b"{}",
     }
-    fetched = hub.fetch(NAME)
+    fetched = fetch(NAME)
     assert sorted(path.name for path in fetched.files) == [*NEEDED, "tokenizer_config.json"]
     assert opens_whole()
 
@@ -98,7 +99,7 @@ def test_only_what_is_needed(played, files):
 def test_a_pair_of_tokenizer_files(played):
     del played.files["tokenizer.json"], played.files["generation_config.json"]
     played.files["encoder.json"] = b"{}"  # of another pair
-    fetched = hub.fetch(NAME)
+    fetched = fetch(NAME)
     names = ["config.json", "merges.txt", "model.safetensors", "vocab.json"]
     assert sorted(path.name for path in fetched.files) == names
     assert opens_whole()
@@ -112,7 +113,7 @@ def shard(played, tmp_path):
         places[name] = f"part-{number % 2}.safetensors"
     for part in sorted(set(places.values())):
         held = {name: array for name, array in arrays.items() if places[name] == part}
-        safetensors.write(tmp_path / part, held)
+        write_safetensors(tmp_path / part, held)
         played.files[part] = (tmp_path / part).read_bytes()
     return places
 
@@ -121,7 +122,7 @@ def test_shards(played, tmp_path):
     places = shard(played, tmp_path)
     played.files["model.safetensors.index.json"] = json.dumps({"weight_map": places}).encode()
     played.files["part-2.safetensors"] = b"of another model"
-    fetched = {path.name for path in hub.fetch(NAME).files}
+    fetched = {path.name for path in fetch(NAME).files}
     assert {"part-0.safetensors", "part-1.safetensors", "model.safetensors.index.json"} < fetched
     assert "part-2.safetensors" not in fetched
     assert opens_whole()
@@ -140,7 +141,7 @@ def test_an_index_that_cannot_be(played, tmp_path, places, message):
     shard(played, tmp_path)
     played.files["model.safetensors.index.json"] = json.dumps({"weight_map": places}).encode()
     with pytest.raises(CheckpointError, match=message):
-        hub.fetch(NAME)
+        fetch(NAME)
     with pytest.raises(CheckpointError, match=MISSING):
         npgpt.load(NAME)
 
@@ -151,7 +152,7 @@ def test_faults_that_are_overcome(played, fault, name, monkeypatch):
     # The library keeps what arrived in whole chunks; by default they are of 10 MB.
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 7)
     played.faults[name] = fault
-    fetched = hub.fetch(NAME)
+    fetched = fetch(NAME)
     assert opens_whole()
     for path in fetched.files:
         assert path.read_bytes() == played.files[path.name]
@@ -186,7 +187,7 @@ def test_faults_that_remain(played, fault, message):
     name = "config.json" if fault == "too long" else "model.safetensors"
     played.faults[name] = fault
     with pytest.raises(CheckpointError, match=message) as caught:
-        hub.fetch(NAME)
+        fetch(NAME)
     assert NAME in str(caught.value)
     assert name in str(caught.value)
     with pytest.raises(CheckpointError, match=MISSING):
@@ -195,7 +196,7 @@ def test_faults_that_remain(played, fault, message):
     assert not list(folder.glob("refs/*"))
     assert not os.path.lexists(folder / "snapshots" / COMMIT / name)
     played.faults.clear()
-    hub.fetch(NAME)
+    fetch(NAME)
     assert opens_whole()
 
 
@@ -213,13 +214,13 @@ def test_faults_that_remain(played, fault, message):
 def test_a_hub_that_says_nothing(played, fault, message):
     played.faults[""] = fault
     with pytest.raises(CheckpointError, match=message):
-        hub.fetch(NAME)
+        fetch(NAME)
 
 
 def test_no_hub_at_all(played, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match=r"could not be fetched .*check the connection"):
-        hub.fetch(NAME)
+        fetch(NAME)
 
 
 @pytest.mark.parametrize(
@@ -237,67 +238,67 @@ def test_no_hub_at_all(played, monkeypatch):
 def test_facts_that_cannot_be(played, facts, message):
     played.facts = facts
     with pytest.raises(CheckpointError, match=message):
-        hub.fetch(NAME)
+        fetch(NAME)
 
 
 def test_facts_without_hashes_are_not_enough(played, files):
     played.facts["siblings"] = [{"rfilename": n, "size": len(d)} for n, d in files.items()]
     with pytest.raises(CheckpointError, match="the hub says no hash to compare it with"):
-        hub.fetch(NAME)
+        fetch(NAME)
     with pytest.raises(CheckpointError, match=MISSING):
         npgpt.load(NAME)
 
 
 def test_what_was_damaged_in_the_cache_is_fetched_again(played):
-    folder = hub.fetch(NAME).folder
+    folder = fetch(NAME).folder
     weights = Path(os.path.realpath(folder / "model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\1\2\3\4")
     played.requests.clear()
-    hub.fetch(NAME)
+    fetch(NAME)
     assert played.fetched() == ["model.safetensors"]
     assert opens_whole()
 
 
 def test_the_old_stays_until_the_new_is_whole(played):
-    old = hub.fetch(NAME)
+    old = fetch(NAME)
     played.commit = "f" * 40
     played.files["config.json"] += b"\n"
     played.faults["config.json"] = "wrong hash"
     with pytest.raises(CheckpointError, match="its git hash is"):
-        hub.fetch(NAME)
+        fetch(NAME)
     assert opens_whole()
     played.faults.clear()
-    new = hub.fetch(NAME)
+    new = fetch(NAME)
     assert new.commit == "f" * 40
     assert opens_whole()
-    assert hub.fetch(NAME, revision="f" * 40) == new != old
+    assert fetch(NAME, revision="f" * 40) == new != old
 
 
 def test_a_pinned_revision(played):
-    fetched = hub.fetch(NAME, revision=COMMIT)
+    fetched = fetch(NAME, revision=COMMIT)
     assert npgpt.load(fetched.folder).config == CONFIG
     with pytest.raises(CheckpointError, match=MISSING):  # it is not what main means
         npgpt.load(NAME)
     with pytest.raises(CheckpointError, match="has the model but no such revision"):
-        hub.fetch(NAME, revision="v9")
+        fetch(NAME, revision="v9")
 
 
 def test_offline(played, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set; unset it"):
-        hub.fetch(NAME)
+        fetch(NAME)
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    fetched = hub.fetch(NAME)
+    fetched = fetch(NAME)
     played.requests.clear()
     monkeypatch.setenv("HF_HUB_OFFLINE", "true")
-    assert hub.fetch(NAME).folder == fetched.folder
+    assert fetch(NAME).folder == fetched.folder
     assert not played.requests
 
 
 def test_without_the_library(played, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(SettingError, match=r"run `pip install 'npgpt\[hub\]'`"):
-        hub.fetch(NAME)
+        fetch(NAME)
 
 
 def test_without_a_home_folder(played, monkeypatch):
@@ -305,7 +306,7 @@ def test_without_a_home_folder(played, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     with pytest.raises(CheckpointError, match="no home folder to keep models in; set HF_HOME"):
-        hub.fetch(NAME)
+        fetch(NAME)
 
 
 def test_a_full_disk(played, monkeypatch):
@@ -315,11 +316,11 @@ def test_a_full_disk(played, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("huggingface_hub.hf_hub_download", full)
         with pytest.raises(CheckpointError, match=r"cannot be .* \(No space left on device\)"):
-            hub.fetch(NAME)
+            fetch(NAME)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(CheckpointError, match=r"main: cannot be written \(No space left"):
-            hub.fetch(NAME)
+            fetch(NAME)
     with pytest.raises(CheckpointError, match=MISSING):
         npgpt.load(NAME)
 

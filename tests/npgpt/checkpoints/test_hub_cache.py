@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import npgpt
-from npgpt.checkpoints import hub_cache
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.hub.cache import cache_folder, check_hub_name, check_revision
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.errors import CheckpointError, SettingError
 from tests.helpers.checkpoint_making import TINY, random_parameters
@@ -59,7 +59,7 @@ def test_a_folder_of_that_name_comes_first(cache, tmp_path):
     put(cache, "gpt2")
     (tmp_path / "gpt2").mkdir()
     with pytest.raises(CheckpointError, match="no weights here"):
-        open_checkpoint("gpt2")
+        load_checkpoint("gpt2")
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_other_names_mean_paths(cache, name):
     with pytest.raises(CheckpointError, match="no such file or folder; give a folder"):
         npgpt.load(name)
     with pytest.raises(SettingError, match="is no name of a model on the hub"):
-        hub_cache.check_name(name)
+        check_hub_name(name)
 
 
 @pytest.mark.parametrize("revision", ["", "../x", "/x", "a//b", "-x", "a b", "x" * 256])
 def test_revisions_that_cannot_be(revision):
     with pytest.raises(SettingError, match="is no revision"):
-        hub_cache.check_revision(revision)
+        check_revision(revision)
 
 
 def test_links_that_leave_the_cache_are_refused(cache, tmp_path):
@@ -109,23 +109,23 @@ def test_links_that_leave_the_cache_are_refused(cache, tmp_path):
 
 
 def test_the_cache_folder(cache, monkeypatch, tmp_path):
-    assert hub_cache.folder() == cache
+    assert cache_folder() == cache
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert hub_cache.folder() == tmp_path / ".cache" / "huggingface" / "hub"
+    assert cache_folder() == tmp_path / ".cache" / "huggingface" / "hub"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert hub_cache.folder() == tmp_path / "xdg" / "huggingface" / "hub"
+    assert cache_folder() == tmp_path / "xdg" / "huggingface" / "hub"
     monkeypatch.setenv("HF_HOME", "~/hf")
-    assert hub_cache.folder() == tmp_path / "hf" / "hub"
+    assert cache_folder() == tmp_path / "hf" / "hub"
     monkeypatch.setenv("HUGGINGFACE_HUB_CACHE", "$HOME/old")
-    assert hub_cache.folder() == tmp_path / "old"
+    assert cache_folder() == tmp_path / "old"
 
 
 def test_without_a_home_folder(cache, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert hub_cache.folder() is None
+    assert cache_folder() is None
     with pytest.raises(CheckpointError, match=r"\(there is no home folder\); to fetch it"):
         npgpt.load("gpt2")
     assert npgpt.load().config.n_layer  # the model that ships needs none

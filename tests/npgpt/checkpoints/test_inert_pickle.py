@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.inert_pickle import LIMIT, load
-from npgpt.checkpoints.pickle_machine import Global
+from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT, Global, load_pickle
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import (
     NO_TUPLE,
@@ -32,7 +31,7 @@ def reduce(function, arguments):
 
 
 def read(data):
-    return load(
+    return load_pickle(
         data, "it", allowed={ORDERED}, reduce=reduce, persistent=lambda key: ("stored", key)
     )
 
@@ -192,7 +191,7 @@ BAD = {
     "key is a dict": (pickled(EMPTY + EMPTY + TRUE + b"s"), "a dict for a key"),
     "key twice": (pickled(EMPTY + 2 * (text("a") + TRUE + b"s")), "the key 'a' is given twice"),
     "BINPERSID of nothing": (pickled(b"Q"), "takes a value where none was put"),
-    "too long": (pickled(EMPTY + b"N" * LIMIT), f"npgpt reads at most {LIMIT}"),
+    "too long": (pickled(EMPTY + b"N" * PICKLE_LIMIT), f"npgpt reads at most {PICKLE_LIMIT}"),
 }  # fmt: skip
 
 

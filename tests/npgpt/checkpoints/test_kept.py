@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints import safetensors
-from npgpt.checkpoints.bfloat16 import to_float32
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.safetensors import write_safetensors
 from npgpt.checkpoints.save import save
+from npgpt.checkpoints.tensors import from_bfloat16
 from npgpt.config import to_json
 from npgpt.errors import NonFiniteWarning, SettingError
 from npgpt.model import mapped
@@ -34,7 +34,7 @@ def saved(folder, stored, config=TINY):
 
 
 def floats(array):
-    return to_float32(array) if array.dtype == np.uint16 else array
+    return from_bfloat16(array) if array.dtype == np.uint16 else array
 
 
 @pytest.mark.parametrize("config", [TINY, UNTIED], ids=["tied", "untied"])
@@ -42,8 +42,8 @@ def floats(array):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_matrices_stay_in_the_file_and_vectors_are_widened(tmp_path, config, stored, dtype):
     saved(tmp_path, stored, config)
-    kept = open_checkpoint(tmp_path, dtype=dtype, widen=False).parameters
-    wide = to_arrays(open_checkpoint(tmp_path, dtype=dtype).parameters)
+    kept = load_checkpoint(tmp_path, dtype=dtype, widen=False).parameters
+    wide = to_arrays(load_checkpoint(tmp_path, dtype=dtype).parameters)
     assert kept.dtype == dtype
     for name, array in to_arrays(kept).items():
         assert array.dtype == (KEPT[stored] if array.ndim > 1 else dtype)
@@ -56,7 +56,7 @@ def test_matrices_stay_in_the_file_and_vectors_are_widened(tmp_path, config, sto
 def test_wide_ones_are_what_they_are_otherwise(tmp_path, stored):
     saved(tmp_path, stored)
     for dtype in (np.float32, np.float64):
-        parameters = open_checkpoint(tmp_path, dtype=dtype, widen=False).parameters
+        parameters = load_checkpoint(tmp_path, dtype=dtype, widen=False).parameters
         for array in to_arrays(parameters).values():
             assert array.dtype == dtype
             assert is_mapped(array) == (dtype == np.dtype(stored))
@@ -69,7 +69,7 @@ def test_archives_of_torch_too(tmp_path, stored):
     arrays["wpe.weight"] = arrays["wpe.weight"].T.contiguous().T  # columns lie together
     (tmp_path / "config.json").write_text(json.dumps(to_json(TINY)))
     torch.save(arrays, tmp_path / "pytorch_model.bin")
-    for name, array in to_arrays(open_checkpoint(tmp_path, widen=False).parameters).items():
+    for name, array in to_arrays(load_checkpoint(tmp_path, widen=False).parameters).items():
         assert np.array_equal(floats(array), arrays[name].float().numpy())
         assert array.flags.forc
         assert array.ndim == 1 or array.dtype == KEPT[stored]
@@ -79,8 +79,8 @@ def test_archives_of_torch_too(tmp_path, stored):
 @pytest.mark.parametrize("stored", KEPT)
 @pytest.mark.parametrize("again", ["float16", "bfloat16", "float32"])
 def test_what_is_kept_can_be_saved(tmp_path, stored, again):
-    kept = open_checkpoint(saved(tmp_path / "a", stored), widen=False)
-    wide = open_checkpoint(tmp_path / "a")
+    kept = load_checkpoint(saved(tmp_path / "a", stored), widen=False)
+    wide = load_checkpoint(tmp_path / "a")
     for folder, checkpoint in (("b", kept), ("c", wide)):
         save(tmp_path / folder, TINY, checkpoint.parameters, dtype=again)
     b, c = ((tmp_path / folder / "model.safetensors").read_bytes() for folder in "bc")
@@ -96,9 +96,9 @@ def test_infinite_weights_are_said(tmp_path, stored, options):
     arrays["wte.weight"][1, 1] = np.nan
     arrays["h.1.mlp.c_fc.weight"][0, 0] = -np.inf
     (tmp_path / "config.json").write_text(json.dumps(to_json(TINY)))
-    safetensors.write(tmp_path / "model.safetensors", arrays, dtype=stored)
+    write_safetensors(tmp_path / "model.safetensors", arrays, dtype=stored)
     with pytest.warns(NonFiniteWarning, match=r"infinity in wte.weight, h.1.mlp.c_fc.weight; "):
-        open_checkpoint(tmp_path, **options)
+        load_checkpoint(tmp_path, **options)
 
 
 @LINUX
@@ -107,7 +107,7 @@ def test_a_memory_keeps_everything_as_it_is_stored(tmp_path, stored):
     saved(tmp_path, stored)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        parameters = open_checkpoint(tmp_path, memory=PLENTY).parameters
+        parameters = load_checkpoint(tmp_path, memory=PLENTY).parameters
     for array in to_arrays(parameters).values():
         assert array.ndim == 1 or is_mapped(array)
         assert array.dtype == (np.float32 if array.ndim == 1 else KEPT.get(stored, np.float32))
@@ -117,4 +117,4 @@ def test_a_memory_keeps_everything_as_it_is_stored(tmp_path, stored):
 def test_weights_that_would_be_converted_as_a_whole_fit_no_memory(tmp_path, stored, dtype):
     saved(tmp_path, stored)
     with pytest.raises(SettingError, match=rf"memory is {PLENTY}, .*wte.weight is {stored}; "):
-        open_checkpoint(tmp_path, dtype=dtype, memory=PLENTY)
+        load_checkpoint(tmp_path, dtype=dtype, memory=PLENTY)

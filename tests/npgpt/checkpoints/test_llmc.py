@@ -4,9 +4,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npgpt import config as configs
-from npgpt.checkpoints.llmc import read
-from npgpt.config import Config
+from npgpt.checkpoints.llmc import read_llmc
+from npgpt.config import Config, from_json
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.llmc_making import MAGIC, SIZES, bin_bytes, count, header
@@ -56,7 +55,7 @@ def test_float32(tmp_path):
     expected, numbers = numbered()
     path = tmp_path / "model.bin"
     path.write_bytes(bin_bytes(numbers=struct.pack(f"<{len(numbers)}f", *numbers)))
-    weights = read(path)
+    weights = read_llmc(path)
     assert (weights.form, weights.files, weights.tokenizer) == ("llm.c", (path,), None)
     assert weights.tensors.keys() == expected.keys()
     for name, stored in weights.tensors.items():
@@ -70,7 +69,7 @@ def test_bfloat16(tmp_path):
     expected, numbers = numbered()
     path = tmp_path / "model_bf16.bin"
     path.write_bytes(bin_bytes(version=5, numbers=struct.pack(f"<{len(numbers)}H", *numbers)))
-    for name, stored in read(path).tensors.items():
+    for name, stored in read_llmc(path).tensors.items():
         assert stored.dtype.name == "bfloat16"
         assert stored.data.tolist() == expected[name].tolist()
 
@@ -78,7 +77,7 @@ def test_bfloat16(tmp_path):
 def test_the_config(tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(bin_bytes())
-    assert configs.from_json(read(path).config) == Config(
+    assert from_json(read_llmc(path).config) == Config(
         vocab_size=TOKENS, n_positions=POSITIONS, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS
     )
 
@@ -142,7 +141,7 @@ BAD = {
 def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.bin"
     path.write_bytes(data)
-    check_refused(read, path, said)
+    check_refused(read_llmc, path, said)
 
 
 def test_a_file_cut_at_any_place(new_path):
@@ -151,7 +150,7 @@ def test_a_file_cut_at_any_place(new_path):
         path = new_path()
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match=f"^{path}: "):
-            read(path)
+            read_llmc(path)
 
 
 def test_a_model_that_is_deep_and_narrow(tmp_path):
@@ -159,7 +158,7 @@ def test_a_model_that_is_deep_and_narrow(tmp_path):
     path.write_bytes(bin_bytes((1, 1, 512, 1, 1, 1)))
     tracemalloc.start()
     try:
-        assert len(read(path).tensors) == 4 + 12 * 512
+        assert len(read_llmc(path).tensors) == 4 + 12 * 512
         # An eighth of the most layers takes an eighth of what is allowed.
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size + 64 * 2**20 // 8
     finally:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.open import open as open_checkpoint
-from npgpt.checkpoints.weights import read
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.weights import read_weights
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError
 from npgpt.model.parameters import to_arrays
@@ -67,7 +67,7 @@ def save(folder, value, options=ZIP):
 @pytest.mark.parametrize("options", [ZIP, LEGACY], ids=["zip", "legacy"])
 @pytest.mark.parametrize("name", ["", "ckpt.pt"])
 def test_no_config_is_needed(tmp_path, options, name):
-    checkpoint = open_checkpoint(save(tmp_path, trained(), options) / name)
+    checkpoint = load_checkpoint(save(tmp_path, trained(), options) / name)
     assert checkpoint.config == CONFIG
     arrays = random_arrays(TINY)
     found = to_arrays(checkpoint.parameters)
@@ -77,7 +77,7 @@ def test_no_config_is_needed(tmp_path, options, name):
 
 
 def test_a_model_without_biases(tmp_path):
-    found = to_arrays(open_checkpoint(save(tmp_path, trained(bias=False))).parameters)
+    found = to_arrays(load_checkpoint(save(tmp_path, trained(bias=False))).parameters)
     arrays = random_arrays(TINY)
     assert found.keys() == arrays.keys()
     for name, array in found.items():
@@ -86,16 +86,16 @@ def test_a_model_without_biases(tmp_path):
 
 def test_a_state_dict_of_nested_ones_without_sizes(tmp_path):
     save(tmp_path, {"model": NanoGPT(TINY).state_dict(), "epoch": 3})
-    assert read(tmp_path).config is None
+    assert read_weights(tmp_path).config is None
     with pytest.raises(CheckpointError, match=r'"n_layer": 2, "activation_function": "gelu", "n_h'):
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_what_config_json_says_besides(tmp_path):
     fields = to_json(CONFIG) | {"eos_token_id": 3, "layer_norm_epsilon": 1e-6}
     fields["activation_function"] = "gelu_new"  # as in nanoGPT's first version; no file says it
     (tmp_path / "config.json").write_text(json.dumps(fields))
-    config = open_checkpoint(save(tmp_path, trained())).config
+    config = load_checkpoint(save(tmp_path, trained())).config
     assert (config.eos_token_id, config.layer_norm_epsilon) == (3, 1e-6)
     assert config.activation_function == "gelu_new"
 
@@ -118,10 +118,10 @@ def test_config_json_that_says_something_else(tmp_path, fields, said):
     (tmp_path / "config.json").write_text(json.dumps(to_json(CONFIG) | fields))
     save(tmp_path, trained())
     if not said:  # nothing in the file says that the two are tied, and both are there
-        assert not open_checkpoint(tmp_path).config.tie_word_embeddings
+        assert not load_checkpoint(tmp_path).config.tie_word_embeddings
         return
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     assert said in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path / 'ckpt.pt'}: ")
 
@@ -158,7 +158,7 @@ def test_bad_model_args(tmp_path, changes, said):
     value = trained()
     arguments = {n: v for n, v in (model_args(TINY) | changes).items() if v is not ...}
     value["model_args"] = arguments if changes else {}
-    check_refused(open_checkpoint, save(tmp_path, value), said, culprit=tmp_path / "ckpt.pt")
+    check_refused(load_checkpoint, save(tmp_path, value), said, culprit=tmp_path / "ckpt.pt")
 
 
 INNER = mapping({"a": tensor()})
@@ -198,7 +198,7 @@ BAD = {
 def test_bad_files(tmp_path, value, said):
     path = tmp_path / "ckpt.pt"
     path.write_bytes(torch_bytes(pickled(value)))
-    check_refused(read, path, said)
+    check_refused(read_weights, path, said)
 
 
 def test_tensors_beside_the_model_are_not_looked_at(tmp_path):
@@ -210,4 +210,4 @@ def test_tensors_beside_the_model_are_not_looked_at(tmp_path):
             {"data/0": struct.pack("<2f", 3, 5)},
         )
     )
-    assert read(path).tensors["a"].data.tolist() == [3, 5]
+    assert read_weights(path).tensors["a"].data.tolist() == [3, 5]

@@ -12,11 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from npgpt.checkpoints import npy, npz
-from npgpt.checkpoints.npz import read, write
-from npgpt.checkpoints.open import open as open_checkpoint
-from npgpt.checkpoints.weights import guess
-from npgpt.checkpoints.weights import read as read_any
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.npz import _MORE, parse_npy_header, read_npz, write_npz
+from npgpt.checkpoints.weights import guess, read_weights
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import to_arrays
@@ -43,7 +41,7 @@ def test_what_numpy_writes(new_path, arrays, save, fortran):
     save(path, **named)
     if not named:
         return
-    found = read(path)
+    found = read_npz(path)
     assert (found.form, list(found.tensors)) == ("npz", list(named))
     for name, array in named.items():
         stored = found.tensors[name]
@@ -59,36 +57,36 @@ def test_versions(tmp_path, version):
     file = io.BytesIO()
     np.lib.format.write_array(file, np.arange(6.0).reshape(2, 3), version=version)
     (tmp_path / "a.npz").write_bytes(zip_bytes({"x.npy": file.getvalue()}))
-    assert read(tmp_path / "a.npz").tensors["x"].data.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert read_npz(tmp_path / "a.npz").tensors["x"].data.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_what_we_write_numpy_reads(tmp_path, dtype):
     path = tmp_path / "a.npz"
     arrays = {"wte.weight": np.arange(6.0).reshape(2, 3), "s": np.array(0.5), "e": np.ones((0, 2))}
-    write(path, arrays, {"n_layer": 2, "activation_function": "gelu"}, dtype=dtype)
+    write_npz(path, arrays, {"n_layer": 2, "activation_function": "gelu"}, dtype=dtype)
     with np.load(path, allow_pickle=False) as loaded:
         fields = json.loads(loaded["config.json"].tobytes())
         assert fields == {"n_layer": 2, "activation_function": "gelu"}
         for name, array in arrays.items():
             assert loaded[name].dtype == dtype
             assert np.array_equal(loaded[name], array)
-    found = read(path)
+    found = read_npz(path)
     assert found.config == fields
     assert list(found.tensors) == list(arrays)
     assert found.tensors["wte.weight"].data.__array_interface__["data"][0] % 64 == 0
     before = path.read_bytes()
-    write(path, arrays, fields, dtype=dtype)
+    write_npz(path, arrays, fields, dtype=dtype)
     assert path.read_bytes() == before
 
 
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(SettingError, match="an npz holds float64, float32, float16"):
-        write(tmp_path / "a.npz", {}, {}, dtype="bfloat16")
+        write_npz(tmp_path / "a.npz", {}, {}, dtype="bfloat16")
     with pytest.raises(CheckpointError, match="does not fit float16"):
-        write(tmp_path / "a.npz", {"a": np.array([1e9])}, {}, dtype="float16")
+        write_npz(tmp_path / "a.npz", {"a": np.array([1e9])}, {}, dtype="float16")
     with pytest.raises(CheckpointError, match="no tensor can be named"):
-        write(tmp_path / "a.npz", {"config.json": np.ones(1)}, {}, dtype="float32")
+        write_npz(tmp_path / "a.npz", {"config.json": np.ones(1)}, {}, dtype="float32")
     assert not list(tmp_path.iterdir())
 
 
@@ -98,7 +96,7 @@ def test_models_of_every_dialect(tmp_path, save, dialect, rename):
     arrays = random_arrays(TINY)
     save(tmp_path / "model.npz", **rename(arrays))
     (tmp_path / "config.json").write_text(json.dumps(to_json(TINY)))
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
     assert (checkpoint.listing.format, checkpoint.listing.dialect) == ("npz", dialect)
     found = to_arrays(checkpoint.parameters)
     assert all(np.array_equal(found[name], array) for name, array in arrays.items())
@@ -235,15 +233,15 @@ def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.npz"
     path.write_bytes(data)
     assert guess(path) == "zip"
-    check_refused(read_any, path, said)
+    check_refused(read_weights, path, said)
 
 
 def test_the_most_that_is_inflated(tmp_path):
     path = tmp_path / "a.npz"
-    np.savez_compressed(path, x=np.zeros(npz._MORE // 4 - 2**10, np.float32))
+    np.savez_compressed(path, x=np.zeros(_MORE // 4 - 2**10, np.float32))
     tracemalloc.start()
     try:
-        assert read(path).tensors["x"].data.nbytes > 1000 * path.stat().st_size / 2
+        assert read_npz(path).tensors["x"].data.nbytes > 1000 * path.stat().st_size / 2
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -254,7 +252,7 @@ def test_the_most_that_is_inflated(tmp_path):
 def test_any_header_is_read_or_refused(text):
     for whole in (text, f"{{'descr': '<f4', 'fortran_order': False, 'shape': {text}}}\n"):
         try:
-            found = npy.parse(header(whole), "it")
+            found = parse_npy_header(header(whole), "it")
         except CheckpointError:
             continue
         assert all(size >= 0 for size in found.shape)
@@ -269,7 +267,7 @@ def test_a_file_with_some_bytes_changed(new_path, changes, check_sums):
         path = new_path()
         path.write_bytes(data)
         try:
-            found = read(path, check_sums=check_sums).tensors
+            found = read_npz(path, check_sums=check_sums).tensors
         except CheckpointError:
             continue
-        assert all(t.data.nbytes <= len(data) + npz._MORE for t in found.values())
+        assert all(t.data.nbytes <= len(data) + _MORE for t in found.values())

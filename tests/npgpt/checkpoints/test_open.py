@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints import safetensors
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.safetensors import write_safetensors
 from npgpt.checkpoints.save import save
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
@@ -32,7 +32,7 @@ def put_torch(folder, arrays, name="pytorch_model.bin"):
 
 
 def put_safetensors(folder, arrays, **options):
-    safetensors.write(folder / "model.safetensors", arrays, **options)
+    write_safetensors(folder / "model.safetensors", arrays, **options)
 
 
 def prefixed(arrays, head="lm_head.weight"):
@@ -55,7 +55,7 @@ def test_formats_and_names(tmp_path, config, rename, put):
     arrays = random_arrays(config)
     put_config(tmp_path, config)
     put(tmp_path, rename(arrays))
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
     assert_holds(checkpoint, arrays)
     assert checkpoint.config == config
     assert checkpoint.tokenizer is None
@@ -67,14 +67,14 @@ def test_formats_and_names(tmp_path, config, rename, put):
 @pytest.mark.parametrize("name", ["", "model.safetensors", "config.json", "generation_config.json"])
 def test_a_folder_or_a_file_of_it(tmp_path, name):
     save(tmp_path, TINY, random_parameters(TINY))
-    assert_holds(open_checkpoint(tmp_path / name), random_arrays(TINY))
-    assert_holds(open_checkpoint(str(tmp_path / name)), random_arrays(TINY))
+    assert_holds(load_checkpoint(tmp_path / name), random_arrays(TINY))
+    assert_holds(load_checkpoint(str(tmp_path / name)), random_arrays(TINY))
 
 
 def test_a_file_by_its_own_name(tmp_path):
     put_config(tmp_path)
     put_torch(tmp_path, random_arrays(TINY), "step_1000.pt")
-    assert_holds(open_checkpoint(tmp_path / "step_1000.pt"), random_arrays(TINY))
+    assert_holds(load_checkpoint(tmp_path / "step_1000.pt"), random_arrays(TINY))
 
 
 def test_shards(tmp_path):
@@ -82,10 +82,10 @@ def test_shards(tmp_path):
     arrays = prefixed(random_arrays(TINY))
     parts = [dict(list(arrays.items())[i::3]) for i in range(3)]
     for i, part in enumerate(parts):
-        safetensors.write(tmp_path / f"{i}.safetensors", part)
+        write_safetensors(tmp_path / f"{i}.safetensors", part)
     places = {name: f"{i}.safetensors" for i, part in enumerate(parts) for name in part}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
-    assert_holds(open_checkpoint(tmp_path), random_arrays(TINY))
+    assert_holds(load_checkpoint(tmp_path), random_arrays(TINY))
 
 
 def test_legacy_buffers_are_ignored(tmp_path):
@@ -98,7 +98,7 @@ def test_legacy_buffers_are_ignored(tmp_path):
         "h.9.attn.masked_bias": np.float32(-np.inf),
     }
     put_torch(tmp_path, prefixed(buffers | arrays))
-    assert_holds(open_checkpoint(tmp_path), arrays)
+    assert_holds(load_checkpoint(tmp_path), arrays)
 
 
 @pytest.mark.parametrize("stored", ["float64", "float32", "float16", "bfloat16"])
@@ -111,7 +111,7 @@ def test_dtypes(tmp_path, stored, compute):
     exact = {name: tensor.double().numpy().astype(compute) for name, tensor in rounded.items()}
     put_config(tmp_path)
     torch.save(rounded, tmp_path / "pytorch_model.bin")
-    checkpoint = open_checkpoint(tmp_path, dtype=compute)
+    checkpoint = load_checkpoint(tmp_path, dtype=compute)
     assert_holds(checkpoint, exact, compute)
     assert {entry.dtype for entry in checkpoint.listing.tensors} == {stored}
 
@@ -122,16 +122,16 @@ def test_tensors_of_several_dtypes(tmp_path):
     arrays["ln_f.bias"] = arrays["ln_f.bias"].astype(np.float64)
     put_config(tmp_path)
     put_safetensors(tmp_path, arrays)
-    assert_holds(open_checkpoint(tmp_path), arrays)
+    assert_holds(load_checkpoint(tmp_path), arrays)
 
 
 @pytest.mark.parametrize("put", [put_safetensors, put_torch])
 def test_float32_stays_in_the_file(tmp_path, put):
     put_config(tmp_path)
     put(tmp_path, random_arrays(TINY))
-    for name, array in to_arrays(open_checkpoint(tmp_path).parameters).items():
+    for name, array in to_arrays(load_checkpoint(tmp_path).parameters).items():
         assert is_mapped(array), name
-    for name, array in to_arrays(open_checkpoint(tmp_path, dtype=np.float64).parameters).items():
+    for name, array in to_arrays(load_checkpoint(tmp_path, dtype=np.float64).parameters).items():
         assert not is_mapped(array), name
 
 
@@ -143,7 +143,7 @@ def test_transposed_tensors_are_read(tmp_path):
     }
     put_config(tmp_path)
     torch.save(state, tmp_path / "pytorch_model.bin")
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
     assert_holds(checkpoint, arrays)
     assert all(array.flags.forc for array in to_arrays(checkpoint.parameters).values())
 
@@ -160,7 +160,7 @@ def test_a_tied_head(tmp_path, keep):
         del tensors["lm_head.weight" if keep == "wte.weight" else "wte.weight"]
     put_config(tmp_path)
     torch.save(tensors, tmp_path / "pytorch_model.bin")
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
     assert_holds(checkpoint, {"wte.weight": table, **arrays})
     assert checkpoint.parameters.lm_head is checkpoint.parameters.wte
 
@@ -170,7 +170,7 @@ def test_a_head_of_its_own_that_shares_its_storage_stays_one_array(tmp_path):
     tensors["lm_head.weight"] = tensors["wte.weight"]
     put_config(tmp_path, UNTIED)
     torch.save(tensors, tmp_path / "pytorch_model.bin")
-    parameters = open_checkpoint(tmp_path).parameters
+    parameters = load_checkpoint(tmp_path).parameters
     assert parameters.lm_head.weight is parameters.wte.weight
 
 
@@ -179,7 +179,7 @@ def test_the_tokenizer_and_the_generation_config(tmp_path):
     config = dataclasses.replace(TINY, vocab_size=260)
     asked = {"do_sample": True, "top_k": 3, "temperature": 0.7}
     save(tmp_path, config, random_parameters(config), tokenizer, generation_config=asked)
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
     assert checkpoint.tokenizer == tokenizer
     assert checkpoint.generation_config == asked
 
@@ -208,7 +208,7 @@ def test_weights_that_disagree_with_the_config(tmp_path, put, arrays, config, sa
     put_config(tmp_path, **config)
     put(tmp_path, all_arrays)
     with pytest.raises(CheckpointError, match=f"^{re.escape(str(tmp_path))}.*{said}"):
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_one_error_names_everything(tmp_path):
@@ -217,21 +217,21 @@ def test_one_error_names_everything(tmp_path):
     put_config(tmp_path)
     put_safetensors(tmp_path, arrays | {"x": np.ones(1), "wpe.weight": np.ones((4, 5))})
     with pytest.raises(CheckpointError, match="4 differ") as caught:
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     for name in ("ln_f.bias", "h.0.ln_1.weight", "x is not expected", "wpe.weight has shape"):
         assert name in str(caught.value)
 
 
 def test_folders_that_lack_something(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere': no such file or folder"):
-        open_checkpoint(tmp_path / "nowhere")
+        load_checkpoint(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match=r"no weights here; looked for model.safetensors, "):
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     put_safetensors(tmp_path, random_arrays(TINY))
     with pytest.raises(CheckpointError, match=r"no config.json here; it says"):
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     put_config(tmp_path)
-    open_checkpoint(tmp_path)
+    load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_bad_configs(tmp_path, text, error, said):
     put_safetensors(tmp_path, random_arrays(TINY))
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(error, match=re.escape(said)) as caught:
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'config.json'}: ")
 
 
@@ -261,7 +261,7 @@ def test_a_bad_generation_config(tmp_path):
     save(tmp_path, TINY, random_parameters(TINY))
     (tmp_path / "generation_config.json").write_text("[1]")
     with pytest.raises(CheckpointError, match=r"generation_config.json: holds a list"):
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json", "vocab.json"])
@@ -272,14 +272,14 @@ def test_links_that_leave_the_folder(tmp_path, name):
     (folder / name).unlink(missing_ok=True)
     (folder / name).symlink_to("../secret")
     with pytest.raises(CheckpointError, match=f"{name}: this symbolic link leaves its folder"):
-        open_checkpoint(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int32, ">f4", "bfloat16", object])
 def test_other_compute_dtypes(tmp_path, dtype):
     save(tmp_path, TINY, random_parameters(TINY))
     with pytest.raises(SettingError, match="npgpt computes in float32 or float64"):
-        open_checkpoint(tmp_path, dtype=dtype)
+        load_checkpoint(tmp_path, dtype=dtype)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -291,7 +291,7 @@ def test_weights_that_are_not_finite(tmp_path, bad, stored):
     put_config(tmp_path)
     put_safetensors(tmp_path, arrays, dtype=stored)
     with pytest.warns(NonFiniteWarning) as caught:
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     (warning,) = caught
     assert "infinity in h.1.attn.c_attn.weight, ln_f.weight; " in str(warning.message)
     assert warning.filename == __file__
@@ -303,7 +303,7 @@ def test_weights_too_large_for_float32(tmp_path):
     put_config(tmp_path)
     put_safetensors(tmp_path, arrays)
     with pytest.warns(NonFiniteWarning, match=r"infinity in wpe.weight; "):
-        open_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        open_checkpoint(tmp_path, dtype=np.float64)
+        load_checkpoint(tmp_path, dtype=np.float64)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.model.parameters import to_arrays
 from tests.helpers.real_data import mgm_checkpoint
@@ -22,7 +22,7 @@ def theirs(folder):
 
 
 def test_every_weight_is_what_torch_reads(folder, theirs):
-    checkpoint = open_checkpoint(folder)
+    checkpoint = load_checkpoint(folder)
     assert checkpoint.config.vocab_size == 9669
     assert checkpoint.generation_config["pad_token_id"] == 0
     arrays = to_arrays(checkpoint.parameters)
@@ -42,8 +42,8 @@ def test_the_listing(folder, theirs):
 
 
 def test_saved_as_safetensors(folder, tmp_path):
-    checkpoint = open_checkpoint(folder)
+    checkpoint = load_checkpoint(folder)
     save(tmp_path, checkpoint.config, checkpoint.parameters)
-    again = to_arrays(open_checkpoint(tmp_path).parameters)
+    again = to_arrays(load_checkpoint(tmp_path).parameters)
     for name, array in to_arrays(checkpoint.parameters).items():
         assert np.array_equal(again[name], array), name

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from npgpt.checkpoints.bfloat16 import to_float32
-from npgpt.checkpoints.safetensors import read, write
+from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
+from npgpt.checkpoints.tensors import from_bfloat16
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import is_mapped
 
@@ -33,7 +33,7 @@ def same_bits(one, other):
 @given(tensors)
 def test_the_official_package_reads_what_we_write(new_path, arrays):
     path = new_path(".safetensors")
-    write(path, arrays)
+    write_safetensors(path, arrays)
     theirs = safetensors.numpy.load_file(path)
     assert theirs.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -48,7 +48,7 @@ def test_the_official_package_reads_what_we_write(new_path, arrays):
 def test_we_read_what_the_official_package_writes(new_path, arrays, metadata):
     path = new_path(".safetensors")
     path.write_bytes(safetensors.numpy.save(arrays, metadata))
-    ours = read(path)
+    ours = read_safetensors(path)
     assert ours.keys() == arrays.keys()
     for name, array in arrays.items():
         assert ours[name].dtype.name == array.dtype.name
@@ -60,7 +60,7 @@ def test_bfloat16_of_the_official_package(new_path, bits):
     path = new_path(".safetensors")
     halves = torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
     safetensors.torch.save_file({"a": halves}, path)
-    (stored,) = read(path).values()
+    (stored,) = read_safetensors(path).values()
     assert stored.dtype.name == "bfloat16"
     assert same_bits(stored.data, bits)
 
@@ -69,19 +69,19 @@ def test_bfloat16_of_the_official_package(new_path, bits):
 def test_rounding_to_a_dtype(new_path, dtype, array):
     path = new_path(".safetensors")
     array = np.clip(array, -LARGEST[dtype], LARGEST[dtype])
-    write(path, {"a": array}, dtype=dtype)
+    write_safetensors(path, {"a": array}, dtype=dtype)
     with safetensors.safe_open(path, "pt") as file:
         theirs = file.get_tensor("a")
-    ours = read(path)["a"]
-    bits = to_float32(ours.data) if dtype == "bfloat16" else ours.data
+    ours = read_safetensors(path)["a"]
+    bits = from_bfloat16(ours.data) if dtype == "bfloat16" else ours.data
     assert str(theirs.dtype) == f"torch.{dtype}"
     assert np.array_equal(theirs.double().numpy(), bits.astype(np.float64), equal_nan=True)
 
 
 def test_tensors_stay_in_the_file_and_are_read_only(tmp_path):
     path = tmp_path / "a.safetensors"
-    write(path, {"a": np.ones((3, 5), np.float32), "b": np.ones(7, np.float32)})
-    for stored in read(path).values():
+    write_safetensors(path, {"a": np.ones((3, 5), np.float32), "b": np.ones(7, np.float32)})
+    for stored in read_safetensors(path).values():
         assert is_mapped(stored.data)
         assert stored.data.flags.aligned
         assert stored.data.ctypes.data % 4 == 0
@@ -92,8 +92,8 @@ def test_tensors_stay_in_the_file_and_are_read_only(tmp_path):
 def test_the_data_starts_aligned_whatever_the_header(new_path):
     for length in range(70):
         path = new_path(".safetensors")
-        write(path, {"a" * length: np.ones(1)})
-        assert read(path)["a" * length].data.ctypes.data % 64 == 0
+        write_safetensors(path, {"a" * length: np.ones(1)})
+        assert read_safetensors(path)["a" * length].data.ctypes.data % 64 == 0
 
 
 def test_unusual_layouts_of_arrays_are_written_in_order(tmp_path):
@@ -101,8 +101,8 @@ def test_unusual_layouts_of_arrays_are_written_in_order(tmp_path):
     grid = np.arange(12, dtype=np.float32).reshape(3, 4)
     swapped = grid.astype(grid.dtype.newbyteorder())
     given_arrays = {"t": grid.T, "step": grid[::2, ::-1], "swapped": swapped, "same": grid[0, :0]}
-    write(path, given_arrays)
-    for name, stored in read(path).items():
+    write_safetensors(path, given_arrays)
+    for name, stored in read_safetensors(path).items():
         assert np.array_equal(stored.data, given_arrays[name])
 
 
@@ -119,7 +119,7 @@ def test_unusual_layouts_of_arrays_are_written_in_order(tmp_path):
 )
 def test_what_cannot_be_written_leaves_no_file(tmp_path, arrays, dtype, said):
     with pytest.raises(CheckpointError) as caught:
-        write(tmp_path / "a.safetensors", arrays, dtype=dtype)
+        write_safetensors(tmp_path / "a.safetensors", arrays, dtype=dtype)
     assert said in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -134,7 +134,7 @@ def test_the_order_of_the_file_does_not_matter(tmp_path):
     text = json.dumps(header).encode()
     data = b"\1\2" + np.float32(3).tobytes()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    found = read(path)
+    found = read_safetensors(path)
     assert {name: stored.data.tolist() for name, stored in found.items()} == {
         "second": [3.0], "empty": [], "first": [1, 2],
     }  # fmt: skip

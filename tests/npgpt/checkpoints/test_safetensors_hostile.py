@@ -7,8 +7,8 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints import strict_json
-from npgpt.checkpoints.safetensors import read, write
+from npgpt.checkpoints.files import JSON_LIMIT
+from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
 from tests.helpers.refusal import check_refused
@@ -43,7 +43,7 @@ BAD = {
     "no header": (bytes(8), "not one JSON object"),
     "header past the end": (safetensors_bytes({}, length=100), "header of 100 bytes but is 10"),
     "header one past the end": (safetensors_bytes({}, length=3), "header of 3 bytes but is 10"),
-    "length over the limit": (safetensors_bytes({}, length=strict_json.LIMIT + 1), "at most"),
+    "length over the limit": (safetensors_bytes({}, length=JSON_LIMIT + 1), "at most"),
     "length of 100 MB": (safetensors_bytes({}, length=100_000_001), "of 100000001 bytes"),
     "length of 2^64": (safetensors_bytes({}, length=2**64 - 1), "of 18446744073709551615 bytes"),
     "header cut by its length": (safetensors_bytes({"a": 1}, length=5), "not one JSON object"),
@@ -124,14 +124,14 @@ BAD = {
 def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.safetensors"
     path.write_bytes(data)
-    check_refused(read, path, said)
+    check_refused(read_safetensors, path, said)
 
 
 @pytest.fixture(scope="module")
 def valid(new_path):
     path = new_path()
     arrays = {"wte": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones((), np.float16)}
-    write(path, {**arrays, "none": np.ones((0, 2), np.int64)})
+    write_safetensors(path, {**arrays, "none": np.ones((0, 2), np.int64)})
     return path.read_bytes()
 
 
@@ -140,7 +140,7 @@ def test_a_file_cut_at_any_place(new_path, valid):
         path = new_path()
         path.write_bytes(valid[:length])
         with pytest.raises(CheckpointError, match=f"^{path}: "):
-            read(path)
+            read_safetensors(path)
 
 
 def official(data):
@@ -155,7 +155,7 @@ def check(path, data):
     """Either CheckpointError, or what the official reader says."""
     path.write_bytes(data)
     try:
-        found = read(path)
+        found = read_safetensors(path)
     except CheckpointError:
         return
     theirs = official(data)

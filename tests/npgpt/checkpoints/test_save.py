@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import STORAGE, save
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import from_arrays, to_arrays
@@ -25,7 +25,7 @@ def contents(folder):
 def test_what_is_saved_is_opened_again(tmp_path, config, dtype):
     arrays = random_arrays(config)
     save(tmp_path / "new" / "folder", config, from_arrays(arrays, config), dtype=dtype)
-    checkpoint = open_checkpoint(tmp_path / "new" / "folder", dtype=np.float64)
+    checkpoint = load_checkpoint(tmp_path / "new" / "folder", dtype=np.float64)
     assert checkpoint.config == config
     assert {entry.dtype for entry in checkpoint.listing.tensors} == {dtype}
     found = to_arrays(checkpoint.parameters)
@@ -70,12 +70,12 @@ def test_everything_in_the_folder(tmp_path):
 
 def test_saving_over_the_files_that_are_mapped(tmp_path):
     save(tmp_path, TINY, random_parameters(TINY))
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
     doubled = from_arrays({n: 2 * a for n, a in to_arrays(checkpoint.parameters).items()}, TINY)
     save(tmp_path, TINY, doubled)
     for name, array in random_arrays(TINY).items():
         assert np.array_equal(to_arrays(checkpoint.parameters)[name], array)
-        assert np.array_equal(to_arrays(open_checkpoint(tmp_path).parameters)[name], 2 * array)
+        assert np.array_equal(to_arrays(load_checkpoint(tmp_path).parameters)[name], 2 * array)
 
 
 @pytest.mark.parametrize("dtype", ["float8", "int8", "bool", "F32", ""])

@@ -9,14 +9,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints import replace_all
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.replace_all import replace_all
 from npgpt.checkpoints.save import save
 from npgpt.errors import CheckpointError
 from npgpt.model.parameters import from_arrays, to_arrays
@@ -42,7 +43,7 @@ def write(which, folder):
 
 def what_opens(folder):
     try:
-        found = open_checkpoint(folder)
+        found = load_checkpoint(folder)
     except CheckpointError:
         return "nothing"
     weights = to_arrays(found.parameters)
@@ -60,7 +61,7 @@ def what_opens(folder):
 
 def what_opens_after_the_next_call(folder):
     """What a save that fails at once finds and leaves."""
-    with contextlib.suppress(ZeroDivisionError), replace_all.replace_all(folder, key="config.json"):
+    with contextlib.suppress(ZeroDivisionError), replace_all(folder, key="config.json"):
         raise ZeroDivisionError
     assert not list(folder.glob(".saving-*"))
     return what_opens(folder)
@@ -186,7 +187,7 @@ def test_ctrl_c_at_every_line(tmp_path):
         lines = itertools.count()
 
         def trace(frame, event, _, lines=lines, count=count):
-            if frame.f_code.co_filename != replace_all.__file__:
+            if frame.f_code.co_filename != replace_all.__wrapped__.__code__.co_filename:
                 return None
             if event == "line" and next(lines) == count:
                 raise KeyboardInterrupt
@@ -212,7 +213,7 @@ def test_one_file_that_differs_is_one_step(tmp_path, monkeypatch):
     found = set()
 
     def look():
-        opened = open_checkpoint(tmp_path / "model")
+        opened = load_checkpoint(tmp_path / "model")
         (factor,) = np.unique(opened.parameters.wte.weight / ARRAYS["wte.weight"])
         found.add(float(factor))
 
@@ -227,9 +228,9 @@ def test_two_processes_save_at_once(tmp_path):
         write(which, tmp_path / which)
     program = """
 import sys
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import save
-found = open_checkpoint(sys.argv[1])
+found = load_checkpoint(sys.argv[1])
 for _ in range(8):
     save(sys.argv[2], found.config, found.parameters, found.tokenizer)
 """
@@ -302,7 +303,7 @@ def test_a_read_only_disk(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     write("old", tmp_path)
-    monkeypatch.setattr(replace_all.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):
         write("new", tmp_path)
     assert what_opens(tmp_path) == "old"

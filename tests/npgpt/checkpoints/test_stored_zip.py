@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.stored_zip import check_sum, members
+from npgpt.checkpoints.stored_zip import check_member_sum, zip_members
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import zip_bytes
 
@@ -26,9 +26,9 @@ def opened(path, data):
 
 def contents(data):
     """Every member's bytes, their checksums compared."""
-    found = members(data, "there")
+    found = zip_members(data, "there")
     for member in found.values():
-        check_sum(data, member, "there")
+        check_member_sum(data, member, "there")
     return {m.name: data[m.start : m.start + m.size] for m in found.values()}
 
 
@@ -147,7 +147,7 @@ BAD = {
 @pytest.mark.parametrize(("data", "said"), BAD.values(), ids=BAD)
 def test_bad_archives(tmp_path, data, said):
     with pytest.raises(CheckpointError) as caught:
-        members(opened(tmp_path / "zip", data), "there")
+        zip_members(opened(tmp_path / "zip", data), "there")
     assert str(caught.value).startswith("there: ")
     assert said in str(caught.value)
 
@@ -155,7 +155,7 @@ def test_bad_archives(tmp_path, data, said):
 def test_too_many_members(tmp_path):
     data = with_zip64(end={"here": 70_000, "count": 70_000})
     with pytest.raises(CheckpointError, match="70000 members; npgpt reads at most 10000"):
-        members(opened(tmp_path / "zip", data), "there")
+        zip_members(opened(tmp_path / "zip", data), "there")
 
 
 def test_a_damaged_member(tmp_path):
@@ -172,7 +172,7 @@ def test_a_checksum_of_zero_was_not_computed(tmp_path):
 def test_an_archive_cut_at_any_place(new_path):
     for length in range(1, len(PLAIN)):
         with pytest.raises(CheckpointError, match=r"^there: "):
-            members(opened(new_path(), PLAIN[:length]), "there")
+            zip_members(opened(new_path(), PLAIN[:length]), "there")
 
 
 @given(st.sampled_from([PLAIN, with_zip64()]), st.data())
@@ -182,7 +182,7 @@ def test_an_archive_with_some_bytes_changed(new_path, whole, data):
         changed[place] = data.draw(st.integers(0, 255) | st.sampled_from([0, 1, 0xFF]))
     archive = opened(new_path(), bytes(changed))
     try:
-        found = members(archive, "there")
+        found = zip_members(archive, "there")
     except CheckpointError:
         return
     assert all(0 <= m.start <= m.start + m.size <= len(archive) for m in found.values())

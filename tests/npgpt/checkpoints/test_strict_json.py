@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.strict_json import LIMIT, parse, parse_object
+from npgpt.checkpoints.files import JSON_LIMIT, parse_json, parse_json_object
 from npgpt.errors import CheckpointError
 
 BAD = {
@@ -35,14 +35,17 @@ BAD = {
     "too deep, objects": (b'{"":' * (10 * sys.getrecursionlimit()), "nested too deeply"),
     "control character": (b'"\n"', "Invalid control character"),
     "comment": (b"{} // no", "Extra data"),
-    "too long": (b" " * (LIMIT + 1), f"{LIMIT + 1} bytes of JSON; npgpt reads at most {LIMIT}"),
+    "too long": (
+        b" " * (JSON_LIMIT + 1),
+        f"{JSON_LIMIT + 1} bytes of JSON; npgpt reads at most {JSON_LIMIT}",
+    ),
 }
 
 
 @pytest.mark.parametrize(("data", "said"), BAD.values(), ids=BAD)
 def test_bad_texts(data, said):
     with pytest.raises(CheckpointError) as caught:
-        parse(data, "there")
+        parse_json(data, "there")
     assert str(caught.value).startswith("there: ")
     assert said in str(caught.value)
 
@@ -50,11 +53,11 @@ def test_bad_texts(data, said):
 @pytest.mark.parametrize(("data", "form"), [(b"[]", "list"), (b"1", "int"), (b"null", "NoneType")])
 def test_anything_but_an_object(data, form):
     with pytest.raises(CheckpointError, match=f"there: holds a {form}; expected a JSON object"):
-        parse_object(data, "there")
+        parse_json_object(data, "there")
 
 
 def test_whole_pairs_and_escaped_backslashes_are_no_halves():
-    assert parse(rb'["\ud83d\uDE00", "\\ud800", "\ud7ff\ue000"]', "there") == [
+    assert parse_json(rb'["\ud83d\uDE00", "\\ud800", "\ud7ff\ue000"]', "there") == [
         "\U0001f600", "\\ud800", "\ud7ff\ue000"]  # fmt: skip
 
 
@@ -69,14 +72,14 @@ values = st.recursive(
 @given(values, st.booleans(), st.sampled_from([None, 1]))
 def test_what_python_writes_is_read_back(value, ascii_only, indent):
     data = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
-    assert parse(data, "there") == value
+    assert parse_json(data, "there") == value
 
 
 @given(st.binary(max_size=30) | st.text(alphabet='{}[]",:0123.eE+-\\u aNtrfl', max_size=30))
 def test_whatever_is_accepted_means_what_python_says(data):
     data = data.encode() if isinstance(data, str) else data
     try:
-        value = parse(data, "there")
+        value = parse_json(data, "there")
     except CheckpointError:
         return
     assert repr(value) == repr(json.loads(data))

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.dtypes import FLOAT32
-from npgpt.checkpoints.strided import strided
+from npgpt.checkpoints.tensors import FLOAT32
+from npgpt.checkpoints.torch.state import strided_view
 from npgpt.errors import CheckpointError
 
 TEN = np.arange(10, dtype=np.float32)
@@ -40,7 +40,7 @@ BAD = {
 @pytest.mark.parametrize(("geometry", "said"), BAD.values(), ids=BAD)
 def test_bad_geometries(geometry, said):
     with pytest.raises(CheckpointError) as caught:
-        strided(TEN, FLOAT32, geometry, "there")
+        strided_view(TEN, FLOAT32, geometry, "there")
     assert str(caught.value).startswith("there: ")
     assert said in str(caught.value)
 
@@ -56,7 +56,7 @@ def test_the_same_as_torch_or_an_error(dimensions, offset):
     except RuntimeError:
         theirs = None
     try:
-        ours = strided(TEN, FLOAT32, (offset, shape, strides), "there")
+        ours = strided_view(TEN, FLOAT32, (offset, shape, strides), "there")
     except CheckpointError:
         assert theirs is None
         return
@@ -65,10 +65,10 @@ def test_the_same_as_torch_or_an_error(dimensions, offset):
 
 
 def test_limits_that_are_just_right():
-    assert strided(TEN, FLOAT32, (9, (), ()), "there") == TEN[9]
-    assert strided(TEN, FLOAT32, (99, (0,), (99,)), "there").shape == (0,)
-    assert strided(TEN, FLOAT32, (1, (3, 3), (3, 1)), "there").tolist() == (
+    assert strided_view(TEN, FLOAT32, (9, (), ()), "there") == TEN[9]
+    assert strided_view(TEN, FLOAT32, (99, (0,), (99,)), "there").shape == (0,)
+    assert strided_view(TEN, FLOAT32, (1, (3, 3), (3, 1)), "there").tolist() == (
         TEN[1:].reshape(3, 3).tolist()
     )
-    odd = strided(TEN, FLOAT32, (0, (1, 2, 1), (2**63, 9, 2**63)), "there")
+    odd = strided_view(TEN, FLOAT32, (0, (1, 2, 1), (2**63, 9, 2**63)), "there")
     assert odd.tolist() == [[[0.0], [9.0]]]

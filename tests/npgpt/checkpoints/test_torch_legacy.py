@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints import torch_pickle
-from npgpt.checkpoints.inert_pickle import LIMIT
-from npgpt.checkpoints.torch_legacy import read
-from npgpt.checkpoints.weights import read as read_any
+from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT
+from npgpt.checkpoints.torch.legacy import read_torch_legacy
+from npgpt.checkpoints.torch.zip import read_torch_zip
+from npgpt.checkpoints.weights import read_weights
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import (
     FALSE,
@@ -62,7 +62,7 @@ def good_state():
 def test_what_torch_writes_is_read_as_its_zip_archives_are(tmp_path, good_state):
     torch.save(good_state, tmp_path / "old.bin", **OLD)
     torch.save(good_state, tmp_path / "new.bin")
-    old, new = read(tmp_path / "old.bin"), torch_pickle.weights(tmp_path / "new.bin")
+    old, new = read_torch_legacy(tmp_path / "old.bin"), read_torch_zip(tmp_path / "new.bin")
     assert list(old.tensors) == list(new.tensors) == list(good_state)
     assert (old.form, old.config) == ("torch legacy", None)
     for name, stored in old.tensors.items():
@@ -76,7 +76,7 @@ def test_what_torch_writes_is_read_as_its_zip_archives_are(tmp_path, good_state)
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_protocols(tmp_path, protocol):
     torch.save({"a": torch.arange(3.0)}, tmp_path / "a", pickle_protocol=protocol, **OLD)
-    assert read(tmp_path / "a").tensors["a"].data.tolist() == [0, 1, 2]
+    assert read_torch_legacy(tmp_path / "a").tensors["a"].data.tolist() == [0, 1, 2]
 
 
 def test_a_module_s_state_dict_and_shards(tmp_path):
@@ -86,7 +86,7 @@ def test_a_module_s_state_dict_and_shards(tmp_path):
     places = {"weight": "one.bin", "bias": "one.bin", "x": "two.bin"}
     index = tmp_path / "pytorch_model.bin.index.json"
     index.write_text(json.dumps({"weight_map": places}))
-    found = read_any(tmp_path)
+    found = read_weights(tmp_path)
     assert found.form == "torch legacy"
     assert np.array_equal(found.tensors["weight"].data, layer.weight.detach().numpy())
 
@@ -123,7 +123,7 @@ def file(value=GOOD, *, head=MAGIC + VERSION + FACTS, names=None, data=None):
 
 def test_the_good_file_of_which_the_bad_ones_are_variants(tmp_path):
     (tmp_path / "a").write_bytes(file())
-    assert read(tmp_path / "a").tensors["a"].data.tolist() == [3, 5]
+    assert read_torch_legacy(tmp_path / "a").tensors["a"].data.tolist() == [3, 5]
     assert torch.load(tmp_path / "a", weights_only=True)["a"].tolist() == [3, 5]
 
 
@@ -134,7 +134,7 @@ BAD = {
     "version 1000": (file(head=MAGIC + pickled(integer(1000)) + FACTS), "version 1000; npgpt"),
     "version is true": (file(head=MAGIC + pickled(TRUE) + FACTS), "version True"),
     "version is a text": (file(head=MAGIC + pickled(text("1001")) + FACTS), "version '1001'"),
-    "version is endless": (file(head=MAGIC + b"\x80\2" + b"N" * LIMIT), "goes on after"),
+    "version is endless": (file(head=MAGIC + b"\x80\2" + b"N" * PICKLE_LIMIT), "goes on after"),
     "version calls": (
         file(head=MAGIC + pickled(call(named("os", "system"), text("true")))), "names 'os.system'"),
     "version refers": (file(head=MAGIC + pickled(text("x") + b"Q")), "version None"),
@@ -151,7 +151,7 @@ BAD = {
         file(state(a=call(named("builtins", "eval"), text("1")))), "names 'builtins.eval'"),
     "state dict is a list": (file(pickled(b"]"), names=keys(), data=b""), "holds a list; expected"),
     "state dict of protocol 1": (file(b"\x80\1}."), "not a pickle of protocol 2 to 5"),
-    "state dict too long": (file(b"\x80\2}" + b"N" * LIMIT), "goes on after 524288 bytes"),
+    "state dict too long": (file(b"\x80\2}" + b"N" * PICKLE_LIMIT), "goes on after 524288 bytes"),
     "reference of five": (
         file(state(a=tensor(group(text("storage"), FLOATS, text("0"), text("cpu"), integer(2))
                             + b"Q"))), "refers to a tuple; expected a storage"),
@@ -215,7 +215,7 @@ BAD = {
 def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.bin"
     path.write_bytes(data)
-    check_refused(read, path, said)
+    check_refused(read_torch_legacy, path, said)
 
 
 def test_bytes_are_counted_from_the_start_of_the_file(tmp_path):
@@ -223,7 +223,7 @@ def test_bytes_are_counted_from_the_start_of_the_file(tmp_path):
     (tmp_path / "a").write_bytes(file(value))
     place = file(value).index(b"cos\nsystem\n") + len(b"cos\nsystem\n")
     with pytest.raises(CheckpointError, match=f"a: state dict, byte {place}: names 'os.system'"):
-        read(tmp_path / "a")
+        read_torch_legacy(tmp_path / "a")
 
 
 class Trap:
@@ -240,7 +240,7 @@ def test_nothing_is_run(tmp_path):
     trap = tmp_path / "sprung"
     torch.save({"model": {"a": torch.ones(1)}, "rest": Trap(trap)}, tmp_path / "a", **OLD)
     with pytest.raises(CheckpointError, match=r"names '(io|_io|builtins).open'"):
-        read(tmp_path / "a")
+        read_torch_legacy(tmp_path / "a")
     assert not trap.exists()
     pickle.loads(pickle.dumps(Trap(trap))).close()
     assert trap.exists()  # it was a trap
@@ -251,7 +251,7 @@ def test_a_file_cut_at_any_place(new_path):
         path = new_path()
         path.write_bytes(file()[:length])
         with pytest.raises(CheckpointError, match=f"^{path}: "):
-            read(path)
+            read_torch_legacy(path)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(file()) - 1), st.integers(0, 255)), min_size=1))
@@ -262,7 +262,7 @@ def test_a_file_with_some_bytes_changed(new_path, changes):
     path = new_path()
     path.write_bytes(changed)
     try:
-        found = read(path).tensors
+        found = read_torch_legacy(path).tensors
     except CheckpointError:
         return
     for name, stored in found.items():

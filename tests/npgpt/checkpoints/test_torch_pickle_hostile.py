@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.inert_pickle import LIMIT
-from npgpt.checkpoints.torch_pickle import read
+from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT
+from npgpt.checkpoints.torch.zip import read_torch_zip
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import (
     FALSE,
@@ -49,7 +49,7 @@ def archive(**records):
 def test_the_good_file_of_which_the_bad_ones_are_variants(tmp_path):
     path = tmp_path / "good.bin"
     path.write_bytes(torch_bytes(GOOD, {"data/0": struct.pack("<2f", 3, 5)}))
-    assert read(path)["a"].data.tolist() == [3, 5]
+    assert read_torch_zip(path).tensors["a"].data.tolist() == [3, 5]
     assert torch.load(path, weights_only=True)["a"].tolist() == [3, 5]
 
 
@@ -65,7 +65,7 @@ def test_nothing_is_run(tmp_path):
     trap = tmp_path / "sprung"
     (tmp_path / "a.bin").write_bytes(torch_bytes(pickle.dumps({"a": Malice(trap)}, 2)))
     with pytest.raises(CheckpointError, match=r"mkdir', which a GPT-2's state dict does not need"):
-        read(tmp_path / "a.bin")
+        read_torch_zip(tmp_path / "a.bin")
     assert not trap.exists()
 
 
@@ -175,7 +175,9 @@ BAD_PICKLES = {
         state(**{
             str(i): tensor(shape=integers([2**15 + i]), strides=integers([0])) for i in range(1000)
         }), "overlap so much"),
-    "too long": (state(**{"x" * LIMIT: tensor()}), f"bytes; at most {LIMIT} are read"),
+    "too long": (
+        state(**{"x" * PICKLE_LIMIT: tensor()}), f"bytes; at most {PICKLE_LIMIT} are read"
+    ),
 }  # fmt: skip
 
 BAD_ARCHIVES = {
@@ -192,7 +194,9 @@ BAD_ARCHIVES = {
     "TorchScript": (archive(**{"constants.pkl": b"\x80\2)."}), "a TorchScript program"),
     "big-endian": (archive(byteorder=b"big"), "byteorder is not 'little'"),
     "byteorder unknown": (archive(byteorder=b"little\n"), "byteorder is not 'little'"),
-    "byteorder endless": (archive(byteorder=b"x" * (LIMIT + 1)), f"at most {LIMIT} are read"),
+    "byteorder endless": (
+        archive(byteorder=b"x" * (PICKLE_LIMIT + 1)), f"at most {PICKLE_LIMIT} are read"
+    ),
     "empty pickle": (archive(**{"data.pkl": b""}), "data.pkl, byte 0: needs 1 more bytes"),
     "record one short": (archive(**{"data/0": bytes(7)}), "has 7 bytes, but 2 numbers"),
     "record one long": (archive(**{"data/0": bytes(9)}), "has 9 bytes, but 2 numbers"),
@@ -213,13 +217,13 @@ BAD = {name: (torch_bytes(data), said) for name, (data, said) in BAD_PICKLES.ite
 def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.bin"
     path.write_bytes(data)
-    check_refused(read, path, said)
+    check_refused(read_torch_zip, path, said)
 
 
 def test_small_overlaps_are_honoured(tmp_path):
     path = tmp_path / "a.bin"
     torch.save({"a": torch.ones(1).expand(1000, 1000)}, path)
-    assert np.array_equal(read(path)["a"].data, np.ones((1000, 1000)))
+    assert np.array_equal(read_torch_zip(path).tensors["a"].data, np.ones((1000, 1000)))
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +239,7 @@ def test_a_file_cut_at_any_place(new_path, valid):
         path = new_path()
         path.write_bytes(valid[:length])
         with pytest.raises(CheckpointError, match=f"^{path}: "):
-            read(path)
+            read_torch_zip(path)
 
 
 @given(data=st.data(), check_sums=st.booleans())
@@ -248,7 +252,7 @@ def test_a_file_with_some_bytes_changed(new_path, valid, data, check_sums):
     path = new_path()
     path.write_bytes(changed)
     try:
-        found = read(path, check_sums=check_sums)
+        found = read_torch_zip(path, check_sums=check_sums).tensors
     except CheckpointError:
         return
     for stored in found.values():
@@ -272,7 +276,7 @@ def test_what_we_read_torch_reads_the_same(new_path, shape, strides, offset, cou
     )
     path.write_bytes(torch_bytes(state(a=described), {"data/0": bytes(range(size))}))
     try:
-        ours = read(path)["a"].data
+        ours = read_torch_zip(path).tensors["a"].data
     except CheckpointError:
         return
     theirs = torch.load(path, weights_only=True)["a"].numpy()

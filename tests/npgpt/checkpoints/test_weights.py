@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints import safetensors
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.weights import FILE_NAMES, locate, read
+from npgpt.checkpoints.safetensors import write_safetensors
+from npgpt.checkpoints.weights import FILE_NAMES, locate, read_weights
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
 
@@ -21,8 +21,8 @@ def index(folder, weight_map, name="model.safetensors.index.json", **more):
 
 @pytest.fixture
 def sharded(tmp_path):
-    safetensors.write(tmp_path / "one.safetensors", A)
-    safetensors.write(tmp_path / "two.safetensors", B)
+    write_safetensors(tmp_path / "one.safetensors", A)
+    write_safetensors(tmp_path / "two.safetensors", B)
     index(tmp_path, {"b": "two.safetensors", "a": "one.safetensors", "c": "two.safetensors"})
     return tmp_path
 
@@ -68,10 +68,12 @@ def test_weights_by_a_link_that_leaves_the_folder(tmp_path):
 
 def test_the_format_is_that_of_the_content(tmp_path):
     torch.save({"a": torch.arange(3.0, dtype=torch.float64)}, tmp_path / "model.safetensors")
-    safetensors.write(tmp_path / "pytorch_model.bin", A)
-    assert read(tmp_path / "model.safetensors").form == "torch zip"
-    assert read(tmp_path / "pytorch_model.bin").form == "safetensors"
-    assert as_lists(read(tmp_path / "pytorch_model.bin")) == as_lists(read(tmp_path))
+    write_safetensors(tmp_path / "pytorch_model.bin", A)
+    assert read_weights(tmp_path / "model.safetensors").form == "torch zip"
+    assert read_weights(tmp_path / "pytorch_model.bin").form == "safetensors"
+    assert as_lists(read_weights(tmp_path / "pytorch_model.bin")) == as_lists(
+        read_weights(tmp_path)
+    )
 
 
 @pytest.mark.parametrize("length", [*range(256, 520, 8), 0x8080, 2**19 + 0x80])
@@ -79,13 +81,13 @@ def test_safetensors_whatever_the_length_of_their_header(tmp_path, length):
     # Other programs pad it to any multiple of 8; a pickle's first byte is 0x80.
     header = json.dumps({"a": tensor_entry()}).encode().ljust(length)
     (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header, bytes(4)))
-    assert as_lists(read(tmp_path)) == {"a": [0.0]}
+    assert as_lists(read_weights(tmp_path)) == {"a": [0.0]}
 
 
 def test_the_old_format_of_torch(tmp_path):
     torch.save({"a": torch.arange(3.0)}, tmp_path / "a.bin", _use_new_zipfile_serialization=False)
-    assert read(tmp_path / "a.bin").form == "torch legacy"
-    assert as_lists(read(tmp_path / "a.bin")) == {"a": [0, 1, 2]}
+    assert read_weights(tmp_path / "a.bin").form == "torch legacy"
+    assert as_lists(read_weights(tmp_path / "a.bin")) == {"a": [0, 1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,13 @@ def test_the_old_format_of_torch(tmp_path):
 def test_what_is_taken_for_weights(tmp_path, name, data, said):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(CheckpointError) as caught:
-        read(tmp_path)
+        read_weights(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert said in str(caught.value)
 
 
 def test_shards(sharded):
-    weights = read(sharded)
+    weights = read_weights(sharded)
     assert as_lists(weights) == {"a": [0, 1, 2], "b": [[1, 1], [1, 1]], "c": 0}
     names = [path.name for path in weights.files]
     assert names == ["model.safetensors.index.json", "two.safetensors", "one.safetensors"]
@@ -122,7 +124,7 @@ def test_shards_of_torch(tmp_path):
     torch.save({"b": torch.ones(2)}, tmp_path / "pytorch_model-00002-of-00002.bin")
     places = {"a": "pytorch_model-00001-of-00002.bin", "b": "pytorch_model-00002-of-00002.bin"}
     index(tmp_path, places, "pytorch_model.bin.index.json")
-    weights = read(tmp_path)
+    weights = read_weights(tmp_path)
     assert weights.form == "torch zip"
     assert as_lists(weights) == {"a": [0, 1, 2], "b": [1, 1]}
 
@@ -157,10 +159,10 @@ BAD_MAPS = {
 def test_bad_indexes(sharded, weight_map, said):
     (sharded / "link").symlink_to("/etc/hostname")
     (sharded / "folder").mkdir()
-    safetensors.write(sharded / "copy.safetensors", A)
+    write_safetensors(sharded / "copy.safetensors", A)
     index(sharded, weight_map)
     with pytest.raises(CheckpointError) as caught:
-        read(sharded)
+        read_weights(sharded)
     assert str(caught.value).startswith(str(sharded))
     assert said in str(caught.value)
 
@@ -180,13 +182,13 @@ def test_bad_indexes(sharded, weight_map, said):
 def test_bad_index_texts(sharded, text, said):
     (sharded / "model.safetensors.index.json").write_text(text)
     with pytest.raises(CheckpointError) as caught:
-        read(sharded)
+        read_weights(sharded)
     assert said in str(caught.value)
 
 
 def test_an_index_of_nothing(tmp_path):
     index(tmp_path, {})
-    assert read(tmp_path).tensors == {}
+    assert read_weights(tmp_path).tensors == {}
 
 
 def test_listing(sharded):

@@ -17,7 +17,7 @@ import pytest
 
 import npgpt
 from npgpt.audit.report import figures
-from npgpt.checkpoints import safetensors
+from npgpt.checkpoints.safetensors import read_safetensors
 from npgpt.checkpoints.save import save
 from npgpt.cli.program import main
 from npgpt.ops.softmax import log_softmax
@@ -149,7 +149,7 @@ def test_a_trace_that_was_changed_is_wrong_there(model: Path, tmp_path: Path) ->
     each = json.loads(run(*argv).out)["verified"]["arrays"]
     wrong = {(e["name"], e["layer"]) for e in each if e["ratio"] is None or e["ratio"] > 1}
     assert wrong == {("mlp_out", 1), ("resid_post", 1)}
-    assert "mlp_out.1" in safetensors.read(file)
+    assert "mlp_out.1" in read_safetensors(file)
 
 
 @pytest.mark.parametrize(

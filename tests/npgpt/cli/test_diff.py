@@ -9,7 +9,7 @@ import pytest
 
 import npgpt
 from npgpt.audit import saved
-from npgpt.checkpoints import safetensors
+from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
 from tests.helpers.command_line import output, run
 
 TEXT = "Shall I compare thee"
@@ -19,10 +19,10 @@ TEXT = "Shall I compare thee"
 def other(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model with one number changed, in the MLP of layer 1."""
     folder = shutil.copytree(model, tmp_path_factory.mktemp("other") / "model")
-    stored = safetensors.read(folder / "model.safetensors")
+    stored = read_safetensors(folder / "model.safetensors")
     arrays = {name: np.array(tensor.data) for name, tensor in stored.items()}
     arrays["transformer.h.1.mlp.c_fc.bias"][5] += 0.25
-    safetensors.write(folder / "model.safetensors", arrays)
+    write_safetensors(folder / "model.safetensors", arrays)
     return folder
 
 
@@ -96,10 +96,10 @@ def test_where_numbers_overflow_it_says_so(model: Path, tmp_path: Path) -> None:
     about["floors"]["ln_f"] = None
     (b / "trace.json").write_text(json.dumps(about))
     assert "nothing can be said" not in output("diff", a, b)  # for they are the same
-    stored = safetensors.read(b / "trace.safetensors")
+    stored = read_safetensors(b / "trace.safetensors")
     arrays = {name: np.array(tensor.data) for name, tensor in stored.items()}
     arrays["ln_f"][0, 0, 0] = np.inf
-    safetensors.write(b / "trace.safetensors", arrays)
+    write_safetensors(b / "trace.safetensors", arrays)
     assert "\nnothing can be said of 'ln_f': " in output("diff", a, b)
 
 

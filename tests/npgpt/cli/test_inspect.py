@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints import safetensors
+from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
 from npgpt.config import from_json
 from npgpt.model.parameters import shapes
 from tests.helpers.checkpoint_making import TINY, random_arrays
@@ -75,10 +75,10 @@ def test_values_that_are_not_finite_are_counted(nan_model: Path) -> None:
 def test_a_float64_past_the_float32s_is_finite(model: Path, tmp_path: Path) -> None:
     for file in model.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    stored = safetensors.read(tmp_path / "model.safetensors")
+    stored = read_safetensors(tmp_path / "model.safetensors")
     arrays = {name: np.array(tensor.data, np.float64) for name, tensor in stored.items()}
     arrays["transformer.ln_f.bias"][0] = 1e300
-    safetensors.write(tmp_path / "model.safetensors", arrays)
+    write_safetensors(tmp_path / "model.safetensors", arrays)
     facts = json.loads(output("inspect", "--model", tmp_path, "--json"))
     assert facts["non_finite"] == {}
     assert {t["dtype"] for t in facts["tensors"]} == {"float64"}

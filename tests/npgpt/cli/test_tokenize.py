@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.tokenizer.files import load
+from npgpt.tokenizer.files import load as load_tokenizer
 from tests.helpers.command_line import output
 from tests.helpers.real_data import gpt2_tokenizer
 
@@ -13,7 +13,7 @@ from tests.helpers.real_data import gpt2_tokenizer
 @settings(max_examples=50)
 @given(st.text(min_size=1).filter(lambda text: text != "-"))
 def test_there_and_back(model: Path, text: str) -> None:
-    tokenizer = load(model)
+    tokenizer = load_tokenizer(model)
     argv = ["tokenize", "--model", model]
     fields = json.loads(output(*argv, "--json", "--", text))
     ids = " ".join(map(str, fields["tokens"]))

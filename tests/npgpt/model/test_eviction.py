@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.open import open as open_checkpoint
+from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.config import Config
 from npgpt.errors import SettingError
@@ -200,6 +200,6 @@ def test_too_little_memory_is_refused_at_once_with_what_works(large_model):
 @LINUX
 def test_in_this_process_too(large_model):
     tokens = np.arange(50)
-    opened = open_checkpoint(large_model)
+    opened = load_checkpoint(large_model)
     logits = forward(tokens[None], opened.parameters, opened.config).logits
     assert np.array_equal(npgpt.load(large_model, memory=10**12).logits(tokens), logits)

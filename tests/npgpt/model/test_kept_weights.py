@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.bfloat16 import from_floats
+from npgpt.checkpoints.tensors import to_bfloat16
 from npgpt.config import from_json
 from npgpt.gpt import GPT
 from npgpt.model.forward import forward
@@ -25,7 +25,7 @@ def kept_in_16_bits(model, kind):
 
     def narrow(array):
         clipped = np.clip(array, -LARGEST, LARGEST)
-        return clipped.astype(np.float16) if kind == "float16" else from_floats(clipped)
+        return clipped.astype(np.float16) if kind == "float16" else to_bfloat16(clipped)
 
     kept = {
         name: narrow(array) if array.ndim > 1 else array.astype(model.dtype)

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer import tokenizer_json
 from npgpt.tokenizer.byte_alphabet import ALPHABET
 from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.files import load, save
+from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer.files import save as save_tokenizer
+from npgpt.tokenizer.tokenizer_json import compose_tokenizer_json, parse_tokenizer_json
 
 BYTES = {letter: index for index, letter in enumerate(ALPHABET)}
 SMALL = Tokenizer({**BYTES, "ab": 256}, (("a", "b"),), {"<|endoftext|>": 257})
@@ -52,10 +53,10 @@ NESTED = "[" * 100_000
     ],
 )
 def test_a_bad_file_beside_a_pair(tmp_path: Path, file: str, content: bytes, reason: str) -> None:
-    save(SMALL, tmp_path, forms=["vocab.json"])
+    save_tokenizer(SMALL, tmp_path, forms=["vocab.json"])
     (tmp_path / file).write_bytes(content)
     with pytest.raises(TokenizerError, match=reason) as caught:
-        load(tmp_path)
+        load_tokenizer(tmp_path)
     assert file in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -63,19 +64,19 @@ def test_a_bad_file_beside_a_pair(tmp_path: Path, file: str, content: bytes, rea
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").mkdir()
     with pytest.raises(TokenizerError, match=r"tokenizer\.json"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_settings_of_a_gpt2_are_no_reason_to_refuse(tmp_path: Path) -> None:
-    save(SMALL, tmp_path)
+    save_tokenizer(SMALL, tmp_path)
     settings = {"add_prefix_space": False, "add_bos_token": False, "model_max_length": 1024}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
-    assert load(tmp_path) == SMALL
+    assert load_tokenizer(tmp_path) == SMALL
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The document of SMALL with one field changed, or taken out where the value is `...`."""
-    document: dict[str, Any] = json.loads(json.dumps(tokenizer_json.compose(SMALL)))
+    document: dict[str, Any] = json.loads(json.dumps(compose_tokenizer_json(SMALL)))
     *parents, last = path.split(".")
     place: Any = document
     for key in parents:
@@ -134,10 +135,10 @@ def test_a_tokenizer_json_unlike_gpt2s(
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(changed(path, value)))
     if reason is None:
-        assert load(tmp_path) is not None
+        assert load_tokenizer(tmp_path) is not None
         return
     with pytest.raises(TokenizerError, match=reason) as caught:
-        load(tmp_path)
+        load_tokenizer(tmp_path)
     assert str(file) in str(caught.value)
 
 
@@ -159,7 +160,7 @@ def test_a_tokenizer_json_unlike_gpt2s(
 )
 def test_a_tokenizer_json_as_other_versions_write_it(tmp_path: Path, path: str, value: Any) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(changed(path, value)))
-    assert load(tmp_path) == SMALL
+    assert load_tokenizer(tmp_path) == SMALL
 
 
 json_values = st.recursive(
@@ -179,7 +180,7 @@ paths = st.sampled_from(
 @given(paths, json_values)
 def test_no_document_does_worse_than_a_tokenizer_error(path: str, value: Any) -> None:
     try:
-        tokenizer = tokenizer_json.parse(changed(path, value))
+        tokenizer = parse_tokenizer_json(changed(path, value))
     except TokenizerError:
         return
     assert tokenizer.decode(tokenizer.encode("ab")) == "ab"

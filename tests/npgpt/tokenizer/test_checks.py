@@ -2,7 +2,7 @@ import pytest
 
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer.byte_alphabet import ALPHABET
-from npgpt.tokenizer.checks import check
+from npgpt.tokenizer.checks import check_tokenizer
 from npgpt.tokenizer.encoding import Tokenizer
 
 BYTES = {letter: index for index, letter in enumerate(ALPHABET)}
@@ -12,7 +12,7 @@ SPECIAL = {"<|endoftext|>": 258}
 
 
 def test_a_good_vocabulary_passes() -> None:
-    check(VOCAB, MERGES, SPECIAL)
+    check_tokenizer(VOCAB, MERGES, SPECIAL)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,6 @@ def test_a_bad_one_is_refused_with_the_reason(
     reason: str,
 ) -> None:
     with pytest.raises(TokenizerError, match=reason):
-        check(vocab, merges, special)
+        check_tokenizer(vocab, merges, special)
     with pytest.raises(TokenizerError, match=reason):
         Tokenizer(vocab, merges, special)

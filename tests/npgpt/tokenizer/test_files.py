@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.files import load, save
+from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer.files import save as save_tokenizer
 from npgpt.tokenizer.training import train
 from tests.helpers.real_data import gpt2_tokenizer
 from tests.helpers.reference_tokenizers import byte_level, gpt2, gpt2_hugging_face_special
@@ -34,46 +35,46 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tokenizer", [TRAINED, SPECIAL])
 def test_what_is_saved_is_loaded(tmp_path: Path, form: str, tokenizer: Tokenizer) -> None:
-    save(tokenizer, tmp_path / "new", forms=[form])
-    assert load(tmp_path / "new") == tokenizer
+    save_tokenizer(tokenizer, tmp_path / "new", forms=[form])
+    assert load_tokenizer(tmp_path / "new") == tokenizer
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_has_its_files(tmp_path: Path, form: str) -> None:
-    save(TRAINED, tmp_path, forms=[form])
+    save_tokenizer(TRAINED, tmp_path, forms=[form])
     assert names(tmp_path) == FILES[form]
 
 
 def test_by_default_hugging_faces_files_are_written(tmp_path: Path) -> None:
-    save(TRAINED, tmp_path)
+    save_tokenizer(TRAINED, tmp_path)
     assert names(tmp_path) == ["merges.txt", "tokenizer.json", "vocab.json"]
 
 
 def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match=r"forms is .*merges.txt.*; give some of"):
-        save(TRAINED, tmp_path, forms=["merges.txt"])
+        save_tokenizer(TRAINED, tmp_path, forms=["merges.txt"])
     assert names(tmp_path) == []
 
 
 def test_no_stale_special_tokens_are_left(tmp_path: Path) -> None:
-    save(SPECIAL, tmp_path, forms=["vocab.json"])
+    save_tokenizer(SPECIAL, tmp_path, forms=["vocab.json"])
     assert "added_tokens.json" in names(tmp_path)
-    save(TRAINED, tmp_path, forms=["vocab.json"])
-    assert load(tmp_path) == TRAINED
+    save_tokenizer(TRAINED, tmp_path, forms=["vocab.json"])
+    assert load_tokenizer(tmp_path) == TRAINED
 
 
 def test_an_added_token_may_be_in_the_vocabulary_too(tmp_path: Path) -> None:
-    save(TRAINED, tmp_path, forms=["vocab.json"])
+    save_tokenizer(TRAINED, tmp_path, forms=["vocab.json"])
     vocab = {**TRAINED.vocab, **SPECIAL.special_tokens}
     (tmp_path / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
     (tmp_path / "added_tokens.json").write_text(json.dumps(SPECIAL.special_tokens))
-    assert load(tmp_path) == SPECIAL
+    assert load_tokenizer(tmp_path) == SPECIAL
 
 
 def test_gpt2_survives_a_round_trip(tmp_path: Path) -> None:
     for form in FORMS:
-        save(gpt2(), tmp_path / form, forms=[form])
-        assert load(tmp_path / form) == gpt2()
+        save_tokenizer(gpt2(), tmp_path / form, forms=[form])
+        assert load_tokenizer(tmp_path / form) == gpt2()
 
 
 @given(texts, st.lists(texts, max_size=5), st.integers(257, 320))
@@ -82,7 +83,7 @@ def test_hugging_face_reads_the_same(
 ) -> None:
     folder = tmp_path_factory.mktemp("tokenizer")
     tokenizer = train(corpus, vocab_size=vocab_size)
-    save(tokenizer, folder)
+    save_tokenizer(tokenizer, folder)
     whole = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     pair = byte_level(folder / "vocab.json", folder / "merges.txt")
     assert whole.get_vocab_size() == tokenizer.vocab_size
@@ -95,13 +96,13 @@ def test_hugging_face_reads_the_same(
 
 def test_what_hugging_face_writes_is_loaded(tmp_path: Path) -> None:
     gpt2_hugging_face_special().save(str(tmp_path / "tokenizer.json"))
-    assert load(tmp_path) == gpt2()
+    assert load_tokenizer(tmp_path) == gpt2()
 
 
 def test_a_folder_without_tokenizer_files_has_no_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    assert load(tmp_path) is None
-    assert load(tmp_path / "missing") is None
+    assert load_tokenizer(tmp_path) is None
+    assert load_tokenizer(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize(
@@ -109,18 +110,18 @@ def test_a_folder_without_tokenizer_files_has_no_tokenizer(tmp_path: Path) -> No
     [(["vocab.json", "encoder.json"], "tokenizer.json"), (["encoder.json"], "vocab.json")],
 )
 def test_order_of_preference(tmp_path: Path, others: list[str], first: str) -> None:
-    save(SPECIAL, tmp_path, forms=others)
+    save_tokenizer(SPECIAL, tmp_path, forms=others)
     (tmp_path / "added_tokens.json").unlink()
-    save(TRAINED, tmp_path, forms=[first])
-    assert load(tmp_path) == TRAINED
+    save_tokenizer(TRAINED, tmp_path, forms=[first])
+    assert load_tokenizer(tmp_path) == TRAINED
     (tmp_path / first).write_text("")
     with pytest.raises(TokenizerError, match=first):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("present", ["vocab.json", "merges.txt", "encoder.json", "vocab.bpe"])
 def test_half_a_pair_is_refused(tmp_path: Path, present: str) -> None:
-    save(
+    save_tokenizer(
         TRAINED,
         tmp_path,
         forms=["vocab.json" if present in FILES["vocab.json"] else "encoder.json"],
@@ -128,11 +129,11 @@ def test_half_a_pair_is_refused(tmp_path: Path, present: str) -> None:
     (other,) = (name for name in names(tmp_path) if name != present)
     (tmp_path / other).unlink()
     with pytest.raises(TokenizerError, match=f"{present}: {other} must be beside it"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_merges_as_other_programs_write_them(tmp_path: Path) -> None:
-    save(TRAINED, tmp_path, forms=["vocab.json"])
+    save_tokenizer(TRAINED, tmp_path, forms=["vocab.json"])
     merges = tmp_path / "merges.txt"
     lines = merges.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#version: 0.2"
@@ -141,14 +142,14 @@ def test_merges_as_other_programs_write_them(tmp_path: Path) -> None:
             text = ending.join([*first, *lines[1:]])
             for last in ("", ending):
                 merges.write_bytes((text + last).encode())
-                assert load(tmp_path) == TRAINED
+                assert load_tokenizer(tmp_path) == TRAINED
 
 
 def test_merges_of_number_signs_are_no_comments(tmp_path: Path) -> None:
     tokenizer = train(["## ##"], vocab_size=258)
     assert tokenizer.merges == (("#", "#"),)
-    save(tokenizer, tmp_path, forms=["vocab.json"])
-    assert load(tmp_path) == tokenizer
+    save_tokenizer(tokenizer, tmp_path, forms=["vocab.json"])
+    assert load_tokenizer(tmp_path) == tokenizer
 
 
 def test_gpt2s_own_vocabulary_file_is_read_as_it_is() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer import tokenizer_json
 from npgpt.tokenizer.byte_alphabet import ALPHABET
 from npgpt.tokenizer.disk import FIELDS, LIMIT, LINES, VALUES
 from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
-from npgpt.tokenizer.files import load, save
+from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer.files import save as save_tokenizer
+from npgpt.tokenizer.tokenizer_json import compose_tokenizer_json
 
 BYTES = {letter: index for index, letter in enumerate(ALPHABET)}
 SMALL = Tokenizer({**BYTES, "ab": 256}, (("a", "b"),), {END_OF_TEXT: 257})
@@ -156,7 +157,7 @@ def refused(folder: Path, file: str, reason: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(TokenizerError, match=reason) as caught:
-            load(folder)
+            load_tokenizer(folder)
     finally:
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -171,15 +172,15 @@ def refused(folder: Path, file: str, reason: str) -> None:
 
 @pytest.mark.parametrize(("file", "content", "reason"), BESIDE)
 def test_a_pair(tmp_path: Path, file: str, content: bytes, reason: str) -> None:
-    save(SMALL, tmp_path, forms=["vocab.json"])
+    save_tokenizer(SMALL, tmp_path, forms=["vocab.json"])
     (tmp_path / file).write_bytes(content)
     refused(tmp_path, file, reason)
 
 
 def test_old_macs_ends_of_lines_make_one_line_that_names_a_version(tmp_path: Path) -> None:
-    save(SMALL, tmp_path, forms=["vocab.json"])
+    save_tokenizer(SMALL, tmp_path, forms=["vocab.json"])
     (tmp_path / "merges.txt").write_bytes(b"#version: 0.2\ra b\r")
-    tokenizer = load(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
     assert tokenizer is not None
     assert tokenizer.merges == ()
 
@@ -196,7 +197,7 @@ def test_old_macs_ends_of_lines_make_one_line_that_names_a_version(tmp_path: Pat
     ],
 )
 def test_openais_pair(tmp_path: Path, file: str, content: bytes, reason: str) -> None:
-    save(SMALL, tmp_path, forms=["encoder.json"])
+    save_tokenizer(SMALL, tmp_path, forms=["encoder.json"])
     (tmp_path / file).write_bytes(content)
     refused(tmp_path, file, reason)
 
@@ -210,7 +211,7 @@ def model(**fields: Any) -> dict[str, Any]:
 
 
 def document() -> dict[str, Any]:
-    return json.loads(json.dumps(tokenizer_json.compose(SMALL)))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(compose_tokenizer_json(SMALL)))  # type: ignore[no-any-return]
 
 
 WHOLE: dict[str, tuple[dict[str, Any], str]] = {
@@ -284,7 +285,9 @@ def test_memory(tmp_path: Path, content: Callable[[], bytes]) -> None:
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json", "merges.txt"])
 def test_a_pipe_blocks_nobody(tmp_path: Path, name: str) -> None:
-    save(SMALL, tmp_path, forms=["tokenizer.json" if name == "tokenizer.json" else "vocab.json"])
+    save_tokenizer(
+        SMALL, tmp_path, forms=["tokenizer.json" if name == "tokenizer.json" else "vocab.json"]
+    )
     (tmp_path / name).unlink()
     os.mkfifo(tmp_path / name)
     refused(tmp_path, name, "not a regular file")
@@ -292,9 +295,9 @@ def test_a_pipe_blocks_nobody(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("forms", [["tokenizer.json"], ["vocab.json"], ["encoder.json"]])
 def test_a_config_that_agrees_is_no_reason_to_refuse(tmp_path: Path, forms: list[str]) -> None:
-    save(SMALL, tmp_path, forms=forms)
+    save_tokenizer(SMALL, tmp_path, forms=forms)
     (tmp_path / "tokenizer_config.json").write_bytes(again("257", {"content": END_OF_TEXT}))
-    assert load(tmp_path) == SMALL
+    assert load_tokenizer(tmp_path) == SMALL
 
 
 def test_a_long_token_that_merges_make(tmp_path: Path) -> None:
@@ -304,7 +307,7 @@ def test_a_long_token_that_merges_make(tmp_path: Path) -> None:
         merges.append((longest, longest))
         longest += longest
         tokens[longest] = len(tokens)
-    save(Tokenizer(tokens, tuple(merges)), tmp_path)
-    tokenizer = load(tmp_path)
+    save_tokenizer(Tokenizer(tokens, tuple(merges)), tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
     assert tokenizer is not None
     assert tokenizer.encode("a" * (2**16 + 1)) == [len(tokens) - 1, BYTES["a"]]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.special import check_text, cut
+from npgpt.tokenizer.special import check_text, cut_special
 from tests.helpers.text_strategies import texts
 
 SPECIAL = {"<|endoftext|>": 0, "<a": 1, "<a>": 2, ".*": 3}
@@ -32,18 +32,18 @@ def cut_by_definition(text: str, allowed: set[str]) -> list[str | int]:
 
 @given(any_text, st.sets(st.sampled_from(sorted(SPECIAL))))
 def test_pieces_are_those_of_the_definition(text: str, allowed: set[str]) -> None:
-    assert list(cut(text, SPECIAL, allowed)) == cut_by_definition(text, allowed)
+    assert list(cut_special(text, SPECIAL, allowed)) == cut_by_definition(text, allowed)
 
 
 @given(any_text)
 def test_all_allows_all(text: str) -> None:
-    assert list(cut(text, SPECIAL, "all")) == cut_by_definition(text, set(SPECIAL))
+    assert list(cut_special(text, SPECIAL, "all")) == cut_by_definition(text, set(SPECIAL))
 
 
 @pytest.mark.parametrize("allowed", ["<a", "", {"<b>"}, {"<a", "<b>"}])
 def test_unknown_names_are_quoted(allowed: object) -> None:
     with pytest.raises(TokenizerError, match=r"allowed_special is .*; give 'all' or a set out of"):
-        cut("", SPECIAL, allowed)  # type: ignore[arg-type]
+        cut_special("", SPECIAL, allowed)  # type: ignore[arg-type]
 
 
 @given(texts)

@@ -11,14 +11,14 @@ import pytest
 import tiktoken
 from tokenizers import Regex, pre_tokenizers
 
-from npgpt.tokenizer import unicode_table
 from npgpt.tokenizer.split import WHITE_SPACE
+from npgpt.tokenizer.unicode_table import LETTERS, NUMBERS, __file__
 from tests.helpers.make_unicode_table import TABLE, VERSION, table
 
 SCALARS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
 CLASSES = {
-    r"\p{L}": unicode_table.LETTERS,
-    r"\p{N}": unicode_table.NUMBERS,
+    r"\p{L}": LETTERS,
+    r"\p{N}": NUMBERS,
     r"\s": WHITE_SPACE,
 }
 
@@ -47,8 +47,8 @@ def database() -> ModuleType:
 
 
 def test_table_is_what_the_script_makes_of_the_database() -> None:
-    written = Path(unicode_table.__file__).read_text(encoding="ascii")
-    assert Path(unicode_table.__file__).name == TABLE.name
+    written = Path(__file__).read_text(encoding="ascii")
+    assert Path(__file__).name == TABLE.name
     assert written == table(database())
 
 

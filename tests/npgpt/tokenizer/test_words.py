@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from npgpt.tokenizer import words as module
 from npgpt.tokenizer.split import split
-from npgpt.tokenizer.words import CONTRACTED, by_arrays, words
+from npgpt.tokenizer.words import CHUNK, CONTRACTED, by_arrays, words
 from tests.helpers.text_strategies import texts
 
 # What words turn on, close together: kinds of character, spaces, contractions and their parts.
@@ -53,7 +53,7 @@ def test_slices_never_cut_a_word(text: str, chunk: int, short: int) -> None:
 
 def test_slices_are_of_the_size_that_they_are_to_be() -> None:
     generator = random.Random(0)
-    text = "".join(generator.choices("aé1!' \n", k=5 * module.CHUNK))
+    text = "".join(generator.choices("aé1!' \n", k=5 * CHUNK))
     slices = list(words(text))
     assert len(slices) == 5
     assert [word for some in slices for word in some] == by_definition(text)
@@ -61,5 +61,5 @@ def test_slices_are_of_the_size_that_they_are_to_be() -> None:
 
 @pytest.mark.parametrize("character", "a =\n中\U0001f600")
 def test_one_word_may_be_longer_than_a_slice(character: str) -> None:
-    word = character * (2 * module.CHUNK + 1)
+    word = character * (2 * CHUNK + 1)
     assert list(words(word)) == [[word.encode()]]

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.gguf.dequantize import BLOCK, BLOCK_BYTES, q8_0
+from npgpt.checkpoints.gguf.reader import BLOCK, BLOCK_BYTES, dequantize_q8_0
 
 quants = pytest.importorskip("gguf.quants", reason="the package gguf is not installed")
 Q8_0 = 8
@@ -14,7 +14,7 @@ def test_any_bytes_as_the_package_gguf_has_them(data):
     stored = np.frombuffer(data, np.uint8)
     with np.errstate(invalid="ignore"):  # NaN and infinite scales
         theirs = quants.dequantize(stored.reshape(-1, BLOCK_BYTES), Q8_0).reshape(-1)
-    ours = q8_0(stored)
+    ours = dequantize_q8_0(stored)
     assert ours.dtype == theirs.dtype == np.float32
     assert not ours.flags.writeable
     np.testing.assert_array_equal(ours, theirs)
@@ -30,4 +30,4 @@ def test_every_scale_with_every_code():
     codes = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float64)
     with np.errstate(invalid="ignore"):
         exact = scales * codes
-    np.testing.assert_array_equal(q8_0(blocks.reshape(-1)).reshape(exact.shape), exact)
+    np.testing.assert_array_equal(dequantize_q8_0(blocks.reshape(-1)).reshape(exact.shape), exact)

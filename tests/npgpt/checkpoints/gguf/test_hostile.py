@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from npgpt.checkpoints.gguf.reader import read
+from npgpt.checkpoints.gguf.reader import read_gguf
 from npgpt.errors import CheckpointError
 from tests.helpers.gguf_making import (
     ARRAY,
@@ -208,13 +208,13 @@ BAD = {
 def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.gguf"
     path.write_bytes(data)
-    check_refused(read, path, said)
+    check_refused(read_gguf, path, said)
 
 
 def test_the_file_that_the_bad_ones_are_made_of_is_good(tmp_path):
     path = tmp_path / "good.gguf"
     path.write_bytes(of())
-    assert list(read(path).tensors) == [TABLE]
+    assert list(read_gguf(path).tensors) == [TABLE]
 
 
 def test_a_file_cut_at_any_place(new_path):
@@ -223,4 +223,4 @@ def test_a_file_cut_at_any_place(new_path):
         path = new_path()
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match=f"^{path}: "):
-            read(path)
+            read_gguf(path)

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.gguf.reader import read
+from npgpt.checkpoints.gguf.reader import read_gguf
 from npgpt.errors import CheckpointError, ConfigError, TokenizerError
 from npgpt.tokenizer.byte_alphabet import ALPHABET
 from tests.helpers.gguf_making import (
@@ -96,7 +96,7 @@ FILES = {
 
 def refused(path):
     with pytest.raises((CheckpointError, ConfigError, TokenizerError)) as caught:
-        read(path)
+        read_gguf(path)
     return str(caught.value)
 
 

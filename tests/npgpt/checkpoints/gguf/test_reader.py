@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt import config as configs
-from npgpt.checkpoints.gguf.reader import read
-from npgpt.config import Config
+from npgpt.checkpoints.gguf.reader import read_gguf
+from npgpt.config import Config, from_json
 from npgpt.errors import NpgptError
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.gguf_making import (
@@ -120,7 +119,7 @@ def numbers(stored):
 def test_the_numbers_of_the_package_gguf(tmp_path, form):
     path = tmp_path / "a.gguf"
     write(path, arrays(), form)
-    weights = read(path)
+    weights = read_gguf(path)
     theirs = as_gguf_reads(path)
     assert (weights.form, weights.files) == ("GGUF", (path,))
     assert list(weights.tensors) == list(theirs) == list(arrays())
@@ -134,15 +133,15 @@ def test_the_numbers_of_the_package_gguf(tmp_path, form):
 def test_the_config_and_the_tokenizer(tmp_path):
     path = tmp_path / "a.gguf"
     write(path, arrays(), TYPE.F32)
-    weights = read(path)
-    assert configs.from_json(weights.config) == SMALL
+    weights = read_gguf(path)
+    assert from_json(weights.config) == SMALL
     assert weights.tokenizer == TOKENIZER
 
 
 def test_a_head_of_its_own(tmp_path):
     path = tmp_path / "a.gguf"
     write(path, arrays(head=True), TYPE.F16)
-    assert read(path).config["tie_word_embeddings"] is False
+    assert read_gguf(path).config["tie_word_embeddings"] is False
 
 
 @pytest.mark.parametrize("alignment", [1, 8, 64, 4096])
@@ -150,7 +149,7 @@ def test_alignments(tmp_path, alignment):
     path = tmp_path / "a.gguf"
     write(path, arrays(), TYPE.F16, alignment=alignment)
     theirs = as_gguf_reads(path)
-    for name, stored in read(path).tensors.items():
+    for name, stored in read_gguf(path).tensors.items():
         np.testing.assert_array_equal(numbers(stored), theirs[name])
 
 
@@ -158,7 +157,7 @@ def test_alignments(tmp_path, alignment):
 def test_versions(tmp_path, version):
     path = tmp_path / "a.gguf"
     path.write_bytes(of(version=version))
-    assert list(read(path).tensors) == [TABLE]
+    assert list(read_gguf(path).tensors) == [TABLE]
 
 
 def test_tensors_in_another_order_than_their_data(tmp_path):
@@ -166,7 +165,7 @@ def test_tensors_in_another_order_than_their_data(tmp_path):
     infos = [("b", info((4,), offset=32)), (TABLE, info((2, 4)))]
     data = np.arange(12, dtype="<f4").tobytes()
     path.write_bytes(of(tensors=infos, data=data))
-    tensors = read(path).tensors
+    tensors = read_gguf(path).tensors
     assert list(tensors) == ["b", TABLE]
     assert tensors["b"].data.tolist() == [8, 9, 10, 11]
     assert tensors[TABLE].data.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
@@ -177,13 +176,13 @@ def test_values_that_are_of_no_use_are_passed_over(tmp_path):
     more = {f"a.{code}": number(code, 1) for code in (0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12)}
     more |= {f"b.{code}": array(code, [1, 0]) for code in (0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12)}
     path.write_bytes(of({**more, "c": array(FLOAT32, []), "é": uint32(1)}))
-    assert configs.from_json(read(path).config).n_layer == 2
+    assert from_json(read_gguf(path).config).n_layer == 2
 
 
 def test_an_epsilon_that_float32_rounds(tmp_path):
     path = tmp_path / "a.gguf"
     path.write_bytes(of({"gpt2.attention.layer_norm_epsilon": number(FLOAT32, 1e-12)}))
-    assert read(path).config["layer_norm_epsilon"] == 1e-12
+    assert read_gguf(path).config["layer_norm_epsilon"] == 1e-12
 
 
 FEW = of(
@@ -202,7 +201,7 @@ def test_a_file_with_some_bytes_changed(new_path, data):
     path = new_path(".gguf")
     path.write_bytes(changed)
     try:
-        tensors = read(path).tensors
+        tensors = read_gguf(path).tensors
     except NpgptError:
         return
     with np.errstate(invalid="ignore", over="ignore"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.gguf.reader import read
+from npgpt.checkpoints.gguf.reader import read_gguf
 from npgpt.errors import CheckpointError, TokenizerError
 from tests.helpers.gguf_making import (
     BOOL,
@@ -36,11 +36,11 @@ def written(tmp_path, data):
 
 
 def test_a_tokenizer(tmp_path):
-    assert read(written(tmp_path, with_tokens())).tokenizer == TOKENIZER
+    assert read_gguf(written(tmp_path, with_tokens())).tokenizer == TOKENIZER
 
 
 def test_no_tokens_no_tokenizer(tmp_path):
-    weights = read(written(tmp_path, of({MODEL: text_value("none")})))
+    weights = read_gguf(written(tmp_path, of({MODEL: text_value("none")})))
     assert weights.tokenizer is None
     assert weights.config["vocab_size"] == 2
 
@@ -48,29 +48,29 @@ def test_no_tokens_no_tokenizer(tmp_path):
 @pytest.mark.parametrize("pre", [None, "default"])
 def test_files_that_do_not_name_the_rule(tmp_path, pre):
     data = with_tokens({PRE: pre and text_value(pre)})
-    assert read(written(tmp_path, data)).tokenizer == TOKENIZER
+    assert read_gguf(written(tmp_path, data)).tokenizer == TOKENIZER
 
 
 @pytest.mark.parametrize("types", [None, array(INT32, [NORMAL] * 260)], ids=["none", "normal"])
 def test_the_end_of_text_is_special_whatever_its_type(tmp_path, types):
-    assert read(written(tmp_path, with_tokens({TYPE: types}))).tokenizer == TOKENIZER
+    assert read_gguf(written(tmp_path, with_tokens({TYPE: types}))).tokenizer == TOKENIZER
 
 
 def test_control_tokens_are_special(tmp_path):
     data = with_tokens(tokens=[*WORDS, "<a b>"], types=[*TYPES, CONTROL])
-    assert read(written(tmp_path, data)).tokenizer.special_tokens == {END: 259, "<a b>": 260}
+    assert read_gguf(written(tmp_path, data)).tokenizer.special_tokens == {END: 259, "<a b>": 260}
 
 
 def test_unused_tokens_at_the_end_are_left_out(tmp_path):
     data = with_tokens(tokens=[*WORDS, "[PAD260]", "[PAD261]"], types=[*TYPES, UNUSED, UNUSED])
-    weights = read(written(tmp_path, data))
+    weights = read_gguf(written(tmp_path, data))
     assert weights.tokenizer == TOKENIZER
     assert weights.config["vocab_size"] == 262
 
 
 def test_no_merges_in_an_array_of_any_type(tmp_path):
     data = with_tokens({MERGES: array(UINT8, [])})
-    assert read(written(tmp_path, data)).tokenizer.merges == ()
+    assert read_gguf(written(tmp_path, data)).tokenizer.merges == ()
 
 
 def swapped(tokens, place, token):
@@ -135,7 +135,7 @@ BAD = {
 def test_bad_tokenizers(tmp_path, data, said):
     path = written(tmp_path, data)
     with pytest.raises(TokenizerError) as caught:
-        read(path)
+        read_gguf(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert said in str(caught.value)
     assert len(str(caught.value)) < len(str(path)) + 400
@@ -145,9 +145,9 @@ def test_bad_tokenizers(tmp_path, data, said):
 def test_tokens_that_are_not_the_rows(tmp_path, rows):
     path = written(tmp_path, with_tokens(rows=rows))
     with pytest.raises(CheckpointError, match=f"260 tokens, but token_embd.weight has {rows} rows"):
-        read(path)
+        read_gguf(path)
 
 
 def test_types_of_any_width(tmp_path):
     data = with_tokens({TYPE: array(UINT8, np.array(TYPES, np.uint8).tobytes(), count=260)})
-    assert read(written(tmp_path, data)).tokenizer == TOKENIZER
+    assert read_gguf(written(tmp_path, data)).tokenizer == TOKENIZER

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.bundle import LIMIT, MAX_TENSORS, read
-from npgpt.checkpoints.tensorflow.table import entries
+from npgpt.checkpoints.tensorflow.bundle import LIMIT, MAX_TENSORS, read_bundle
+from npgpt.checkpoints.tensorflow.table import table_entries
 from npgpt.errors import CheckpointError
 from tests.helpers.make_tensorflow_bundles import SAMPLES
 from tests.helpers.refusal import check_refused
@@ -275,7 +275,7 @@ CASES = {
 
 @pytest.mark.parametrize(("files", "said", "culprit"), CASES.values(), ids=CASES)
 def test_bad_files(tmp_path, files, said, culprit):
-    check_refused(read, write(tmp_path, files), said, culprit=tmp_path / culprit)
+    check_refused(read_bundle, write(tmp_path, files), said, culprit=tmp_path / culprit)
 
 
 def test_the_good_ones_are_good(tmp_path):
@@ -290,20 +290,20 @@ def test_the_good_ones_are_good(tmp_path):
             sized([]),
         ]
     ):
-        tensors = read(write(tmp_path / str(i), files)).tensors
+        tensors = read_bundle(write(tmp_path / str(i), files)).tensors
         assert tensors["a"].data.nbytes in (0, 4)
 
 
 def test_checksums_of_data_only_when_asked(tmp_path):
     index = write(tmp_path, one(crc=bytes(4)))
-    assert read(index, check_sums=False).tensors["a"].data.tobytes() == FOUR
+    assert read_bundle(index, check_sums=False).tensors["a"].data.tobytes() == FOUR
 
 
 def test_another_name(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(SOLE)
     with pytest.raises(CheckpointError, match=r"weights.bin: the index of a TensorFlow"):
-        read(path)
+        read_bundle(path)
 
 
 def test_data_that_is_a_link_out_of_the_folder(tmp_path):
@@ -312,7 +312,7 @@ def test_data_that_is_a_link_out_of_the_folder(tmp_path):
     (tmp_path / DATA).write_bytes(FOUR)
     (home / DATA).symlink_to(tmp_path / DATA)
     with pytest.raises(CheckpointError) as caught:
-        read(index)
+        read_bundle(index)
     assert str(caught.value).startswith(f"{home / DATA}: this symbolic link leaves its folder")
 
 
@@ -321,11 +321,11 @@ def test_files_cut_at_any_place(new_path, request):
     index, data = ((samples / name).read_bytes() for name in (INDEX, DATA))
     for length in range(len(index)):
         with pytest.raises(CheckpointError):
-            list(entries(index[:length], "here"))
+            list(table_entries(index[:length], "here"))
     for length in range(len(data)):
         path = write(new_path(), {INDEX: index, DATA: data[:length]})
         with pytest.raises(CheckpointError):
-            read(path)
+            read_bundle(path)
 
 
 @given(st.data())
@@ -339,7 +339,7 @@ def test_entries_of_any_bytes(new_path, data):
         values.append(bytes(value))
     index = write(new_path(), bundle({b"a": values[1]}, head=values[0]))
     try:
-        found = read(index).tensors["a"]
+        found = read_bundle(index).tensors["a"]
     except CheckpointError:
         return
     assert found.data.nbytes in (0, 4)
@@ -380,7 +380,7 @@ def test_memory_and_time(tmp_path, files, said):
     def attempt():
         begin = time.process_time()
         try:
-            kept.append(read(index))
+            kept.append(read_bundle(index))
         except CheckpointError as error:
             assert said in str(error)  # noqa: PT017
         return time.process_time() - begin

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.tensorflow import crc32c as module
-from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
+from npgpt.checkpoints.tensorflow.crc32c import _CHUNK, _LEVELS, crc32c, masked
 from tests.helpers.tensorflow_making import bytewise_crc, slow_crc, slow_mask
 
 # RFC 3720, appendix B.4, and the catalogue of parametrised CRC algorithms.
@@ -18,8 +17,8 @@ KNOWN = {
     bytes(reversed(range(32))): 0x113FDB5C,
 }
 # Where another way of folding begins, and where chunks end.
-LIMITS = [distance[-1] for distance in module._LEVELS]
-CHUNK = module._LEVELS[0][0] * module._CHUNK
+LIMITS = [distance[-1] for distance in _LEVELS]
+CHUNK = _LEVELS[0][0] * _CHUNK
 
 
 @pytest.mark.parametrize(("data", "crc"), KNOWN.items())

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from npgpt.checkpoints.tensorflow.hparams import FILE_NAME, read
+from npgpt.checkpoints.tensorflow.sidecars import HPARAMS_FILE, read_hparams
 from npgpt.config import RELEASED, from_json
 from npgpt.errors import CheckpointError, ConfigError
 from tests.helpers.make_tensorflow_bundles import HPARAMS
@@ -47,10 +47,10 @@ BAD = {
 
 @pytest.mark.parametrize(("fields", "error", "said"), BAD.values(), ids=BAD)
 def test_bad_fields(tmp_path, fields, error, said):
-    path = tmp_path / FILE_NAME
+    path = tmp_path / HPARAMS_FILE
     path.write_text(json.dumps(fields))
     with pytest.raises(error) as caught:
-        read(tmp_path)
+        read_hparams(tmp_path)
     assert type(caught.value) is error
     assert str(caught.value).startswith(f"{path}: ")
     assert said in str(caught.value)
@@ -58,28 +58,30 @@ def test_bad_fields(tmp_path, fields, error, said):
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b'{"n_ctx":1,"n_ctx":2}', b"\xef\xbb\xbf{}"])
 def test_not_one_json_object(tmp_path, text):
-    path = tmp_path / FILE_NAME
+    path = tmp_path / HPARAMS_FILE
     path.write_bytes(text)
     with pytest.raises(CheckpointError) as caught:
-        read(tmp_path)
+        read_hparams(tmp_path)
     assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_openais_own(tmp_path):
-    assert read(tmp_path) is None
-    (tmp_path / FILE_NAME).write_text(json.dumps(RELEASED_124M))
-    assert from_json(read(tmp_path)) == RELEASED["gpt2"]
+    assert read_hparams(tmp_path) is None
+    (tmp_path / HPARAMS_FILE).write_text(json.dumps(RELEASED_124M))
+    assert from_json(read_hparams(tmp_path)) == RELEASED["gpt2"]
 
 
 def test_fields_of_later_versions_are_ignored(tmp_path):
-    (tmp_path / FILE_NAME).write_text(json.dumps(RELEASED_124M | {"res_dropout": 0.1, "x": [True]}))
-    assert from_json(read(tmp_path)) == RELEASED["gpt2"]
+    (tmp_path / HPARAMS_FILE).write_text(
+        json.dumps(RELEASED_124M | {"res_dropout": 0.1, "x": [True]})
+    )
+    assert from_json(read_hparams(tmp_path)) == RELEASED["gpt2"]
 
 
 def test_a_link_out_of_the_folder(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    (tmp_path / FILE_NAME).write_text(json.dumps(RELEASED_124M))
-    (home / FILE_NAME).symlink_to(tmp_path / FILE_NAME)
+    (tmp_path / HPARAMS_FILE).write_text(json.dumps(RELEASED_124M))
+    (home / HPARAMS_FILE).symlink_to(tmp_path / HPARAMS_FILE)
     with pytest.raises(CheckpointError, match=r"hparams\.json: this symbolic link leaves"):
-        read(home)
+        read_hparams(home)

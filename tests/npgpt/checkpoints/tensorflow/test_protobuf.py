@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.protobuf import BYTES, FIXED32, VARINT, Field, parse
+from npgpt.checkpoints.tensorflow.protobuf import BYTES, FIXED32, VARINT, Field, parse_message
 from npgpt.errors import CheckpointError
 from tests.helpers.tensorflow_making import number, part, varint
 
@@ -20,7 +20,7 @@ wholes = st.integers(0, 2**64 - 1)
 def test_what_is_written_is_read(count, text, check, sizes, parts):
     data = number(1, count) + part(2, text) + b"\x1d" + check.to_bytes(4, "little")
     data += b"".join(number(20, size) for size in sizes) + b"".join(part(21, p) for p in parts)
-    message = parse(data, KNOWN, "here")
+    message = parse_message(data, KNOWN, "here")
     assert (message.number("count"), message.part("text")) == (count, text)
     assert message.number("sum") == check
     assert message.numbers.get("sizes", []) == sizes
@@ -28,7 +28,7 @@ def test_what_is_written_is_read(count, text, check, sizes, parts):
 
 
 def test_what_is_left_out():
-    message = parse(b"", KNOWN, "here")
+    message = parse_message(b"", KNOWN, "here")
     assert (message.number("count"), message.part("text")) == (0, b"")
 
 
@@ -56,14 +56,14 @@ BAD = {
 @pytest.mark.parametrize(("data", "said"), BAD.values(), ids=BAD)
 def test_bad_messages(data, said):
     with pytest.raises(CheckpointError) as caught:
-        parse(data, KNOWN, "here")
+        parse_message(data, KNOWN, "here")
     assert said in str(caught.value)
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes(data):
     try:
-        message = parse(data, KNOWN, "here")
+        message = parse_message(data, KNOWN, "here")
     except CheckpointError:
         return
     assert sum(map(len, message.parts.get("parts", []))) <= len(data)

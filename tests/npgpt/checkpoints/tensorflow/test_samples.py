@@ -2,8 +2,8 @@
 
 import pytest
 
-from npgpt.checkpoints.tensorflow.bundle import FORM, read
-from npgpt.checkpoints.tensorflow.latest import index_of
+from npgpt.checkpoints.tensorflow.bundle import FORM, read_bundle
+from npgpt.checkpoints.tensorflow.sidecars import index_of
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.make_tensorflow_bundles import HPARAMS, SAMPLES, gpt2, kinds, one_by_one
 
@@ -22,7 +22,7 @@ def samples(request):
 def test_samples(samples, name, check_sums):
     index = samples / name / "model.ckpt.index"
     assert index_of(samples / name) == index
-    weights = read(index, check_sums=check_sums)
+    weights = read_bundle(index, check_sums=check_sums)
     expected = EXPECTED[name]()
     assert list(weights.tensors) == sorted(expected)
     assert weights.form == FORM
@@ -37,7 +37,7 @@ def test_samples(samples, name, check_sums):
 
 
 def test_config(samples):
-    config = read(samples / "gpt2" / "model.ckpt.index").config
+    config = read_bundle(samples / "gpt2" / "model.ckpt.index").config
     assert config == {
         "vocab_size": HPARAMS["n_vocab"],
         "n_positions": HPARAMS["n_ctx"],
@@ -48,7 +48,7 @@ def test_config(samples):
         "layer_norm_epsilon": 1e-5,
         "tie_word_embeddings": True,
     }
-    assert read(samples / "shards" / "model.ckpt.index").config is None
+    assert read_bundle(samples / "shards" / "model.ckpt.index").config is None
 
 
 def test_samples_are_small(samples):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.table import entries
+from npgpt.checkpoints.tensorflow.table import table_entries
 from npgpt.errors import CheckpointError
 from tests.helpers.tensorflow_making import block, item, one_block, packed, table
 
@@ -39,11 +39,11 @@ def tables(draw):
 @given(tables())
 def test_what_is_written_is_read(made):
     items, data = made
-    assert list(entries(data, "here")) == items
+    assert list(table_entries(data, "here")) == items
 
 
 def test_one_entry():
-    assert list(entries(one_block([(b"", b"x")]), "here")) == [(b"", b"x")]
+    assert list(table_entries(one_block([(b"", b"x")]), "here")) == [(b"", b"x")]
 
 
 @given(tables(), st.data())
@@ -54,7 +54,7 @@ def test_any_byte_changed(made, data):
     value = data.draw(st.integers(0, 255).filter(lambda value: value != good[at]))
     bad = good[:at] + bytes([value]) + good[at + 1 :]
     try:
-        found = list(entries(bad, "here"))
+        found = list(table_entries(bad, "here"))
     except CheckpointError:
         return
     assert found == items
@@ -65,7 +65,7 @@ def test_keys_in_any_order(items):
     ordered = [key for key, _ in items] == sorted({key for key, _ in items})
     data = table([block(items)], uppers=[b"\xff" * 9])
     if ordered:
-        assert list(entries(data, "here")) == items
+        assert list(table_entries(data, "here")) == items
     else:
         with pytest.raises(CheckpointError, match="is out of order, or there twice"):
-            list(entries(data, "here"))
+            list(table_entries(data, "here"))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.varint import read, signed
+from npgpt.checkpoints.tensorflow.protobuf import read_varint, to_signed
 from npgpt.errors import CheckpointError
 from tests.helpers.tensorflow_making import varint as written
 
@@ -13,7 +13,7 @@ EDGES = st.sampled_from([2**k + d for k in range(7, 64, 7) for d in (-1, 0)] + [
 def test_what_is_written_is_read(value, before, after):
     data = before + written(value) + after
     end = len(data) - len(after)
-    assert read(data, len(before), end, "here") == (value, end)
+    assert read_varint(data, len(before), end, "here") == (value, end)
 
 
 @given(st.integers(128, 2**64 - 1) | EDGES.filter(lambda value: value > 127))
@@ -21,7 +21,7 @@ def test_cut_short(value):
     data = written(value)
     for end in range(len(data)):
         with pytest.raises(CheckpointError, match=r"^here: the number at byte 0 is cut short$"):
-            read(data, 0, end, "here")
+            read_varint(data, 0, end, "here")
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_cut_short(value):
 )
 def test_too_long(data):
     with pytest.raises(CheckpointError, match=r"^here: the number at byte 0 is over 64 bits"):
-        read(data, 0, len(data), "here")
+        read_varint(data, 0, len(data), "here")
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_signed(value):
-    assert signed(value % 2**64) == value
+    assert to_signed(value % 2**64) == value

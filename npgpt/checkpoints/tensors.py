@@ -1,6 +1,9 @@
-"""The number formats of checkpoints, and tensors as they lie in a file."""
+"""Tensors as they lie in a file: their dtypes, and how they become arrays of floats and back.
 
-from collections.abc import Sequence
+bfloat16, which NumPy lacks, is the upper half of a float32, kept in a uint16.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -10,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt.arrays import Array
-from npgpt.checkpoints import bfloat16
 from npgpt.errors import CheckpointError
 from npgpt.ops.half import widen
 from npgpt.quoting import kind
+from npgpt.tokenizer.encoding import Tokenizer
 
 MAX_RANK = 32  # NumPy before 2.0 has no arrays of more dimensions
 _MAX_BYTES = 2**62  # what NumPy can count without overflow, with room to spare
@@ -124,8 +127,8 @@ def from_floats(array: Array, dtype: DType, where: str) -> npt.NDArray[Any]:
     Raises CheckpointError, starting with `where`, where a finite value would become infinite.
     """
     if dtype is BFLOAT16:
-        bits: npt.NDArray[Any] = bfloat16.from_floats(array)
-        rounded: npt.NDArray[Any] = bfloat16.to_float32(bits)
+        bits: npt.NDArray[Any] = to_bfloat16(array)
+        rounded: npt.NDArray[Any] = from_bfloat16(bits)
     else:
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             bits = rounded = np.asarray(array).astype(dtype.bits)
@@ -135,3 +138,67 @@ def from_floats(array: Array, dtype: DType, where: str) -> npt.NDArray[Any]:
             f"{where}: {largest} does not fit {dtype.name}; save it as float32 or float64"
         )
     return bits
+
+
+Bfloat16Bits = npt.NDArray[np.uint16]
+_HALF = 16  # bits of a float32 that bfloat16 drops
+_QUIET_NAN = np.uint16(0x7FC0)
+
+
+def from_bfloat16(bits: npt.NDArray[Any]) -> Array:
+    """The float32 of the same value; exact.
+
+    >>> from_bfloat16(np.array([0x3FC0, 0xFF80], np.uint16))
+    array([ 1.5, -inf], dtype=float32)
+    """
+    return widen(np.asarray(bits))
+
+
+def to_bfloat16(array: Array) -> Bfloat16Bits:
+    """The nearest bfloat16 of each float32 or float64, of two equally near the even one.
+
+    A float64 is rounded once, not by way of a rounded float32. NaN stays NaN; what is past the
+    largest bfloat16 (3.39e38) by half a step or more becomes infinite.
+
+    >>> [hex(b) for b in to_bfloat16(np.array([1.5, 1.00390625, 1.01171875]))]
+    ['0x3fc0', '0x3f80', '0x3f82']
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = np.asarray(array, np.float32)
+    bits = np.array(single).view(np.uint32)
+    if array.dtype == np.float64:
+        _round_to_odd(bits, single, array)
+    # Adding just under half a step, or just half where the kept part is odd, carries into the
+    # kept half exactly when rounding up is due.
+    kept_is_odd = (bits >> np.uint32(_HALF)) & np.uint32(1)
+    bits += kept_is_odd + np.uint32(0x7FFF)
+    halves = np.asarray(bits >> np.uint32(_HALF)).astype(np.uint16)
+    return np.where(np.isnan(array), _QUIET_NAN, halves)
+
+
+def _round_to_odd(
+    bits: npt.NDArray[np.uint32], single: npt.NDArray[np.float32], exact: Array
+) -> None:
+    """Make `bits` the float32 of `exact` towards zero, its last bit set where that was inexact.
+
+    So rounded, a float32 has the bits that a second rounding to fewer bits needs to be right
+    (Boldo and Melquiond, 2008, "Emulation of FMA and correctly rounded sums").
+    """
+    bits -= (np.abs(single) > np.abs(exact)).astype(np.uint32)
+    with np.errstate(invalid="ignore"):
+        bits |= (bits.view(np.float32) != exact).astype(np.uint32)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All tensors of a model by the names that its files give them, none read yet.
+
+    `form` names the format. Formats that need no config.json beside them say its fields in
+    `config`, by Hugging Face's names, and some hold a `tokenizer`; else these are None.
+    """
+
+    form: str
+    files: tuple[Path, ...]
+    tensors: dict[str, Stored]
+    config: Mapping[str, Any] | None = None
+    tokenizer: Tokenizer | None = None

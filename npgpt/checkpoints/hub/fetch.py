@@ -11,16 +11,29 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.checkpoints import hub_cache, hub_library
 from npgpt.checkpoints.configuration import CONFIG
-from npgpt.checkpoints.files import is_plain_name, replacing
-from npgpt.checkpoints.hashes import digest
-from npgpt.checkpoints.hub_library import HubFile, Repository
-from npgpt.checkpoints.open import GENERATION_CONFIG
+from npgpt.checkpoints.files import digest, is_plain_name, replacing
+from npgpt.checkpoints.hub.cache import (
+    MAIN_REVISION,
+    cache_folder,
+    check_hub_name,
+    check_revision,
+    is_offline,
+    repository_folder,
+    snapshot_folder,
+)
+from npgpt.checkpoints.hub.library import (
+    HubFile,
+    Repository,
+    download_file,
+    look_up_model,
+    prepare_library,
+)
+from npgpt.checkpoints.load import GENERATION_CONFIG
 from npgpt.checkpoints.weights import FILE_NAMES, weight_map
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
-from npgpt.tokenizer import files as tokenizer_files
+from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON, VOCAB_AND_MERGES
 
 _INDEX = ".index.json"
 
@@ -34,7 +47,7 @@ class Fetched:
     files: tuple[Path, ...]
 
 
-def fetch(name: str, *, revision: str = hub_cache.MAIN, show_progress: bool = False) -> Fetched:
+def fetch(name: str, *, revision: str = MAIN_REVISION, show_progress: bool = False) -> Fetched:
     """Get the files that npgpt needs of a model, those that are in the cache already excepted.
 
     Each file's length and hash are compared with what the hub says, also of those that were there,
@@ -45,15 +58,15 @@ def fetch(name: str, *, revision: str = hub_cache.MAIN, show_progress: bool = Fa
     folder for the cache, and CheckpointError for whatever goes wrong on the way, and for what is
     no GPT-2.
     """
-    hub_cache.check_name(name)
-    hub_cache.check_revision(revision)
-    if hub_cache.offline():
+    check_hub_name(name)
+    check_revision(revision)
+    if is_offline():
         return _cached(name, revision)
-    cache = hub_cache.folder()
+    cache = cache_folder()
     if cache is None:
         raise CheckpointError("there is no home folder to keep models in; set HF_HOME to a folder")
-    hub_library.prepare(show_progress=show_progress)
-    found = hub_library.look_up(name, revision)
+    prepare_library(show_progress=show_progress)
+    found = look_up_model(name, revision)
     _check_kind(name, found)
 
     def get(file: str) -> Path:
@@ -67,15 +80,15 @@ def fetch(name: str, *, revision: str = hub_cache.MAIN, show_progress: bool = Fa
     # The config last: without it, what is there so far is no checkpoint.
     paths.append(get(CONFIG))
     if revision != found.commit:
-        _point(hub_cache.repository(cache, name) / "refs" / revision, found.commit)
+        _point(repository_folder(cache, name) / "refs" / revision, found.commit)
     return Fetched(paths[-1].parent, found.commit, tuple(paths))
 
 
 def _cached(name: str, revision: str) -> Fetched:
-    folder = hub_cache.snapshot(name, revision, FILE_NAMES)
+    folder = snapshot_folder(name, revision, FILE_NAMES)
     if folder is None:
         raise CheckpointError(
-            f"{name} at {revision}: not in the hub's cache ({hub_cache.folder()}), and "
+            f"{name} at {revision}: not in the hub's cache ({cache_folder()}), and "
             "HF_HUB_OFFLINE is set; unset it to fetch the model"
         )
     return Fetched(folder, folder.name, tuple(sorted(p for p in folder.iterdir() if p.is_file())))
@@ -95,13 +108,13 @@ def _check_kind(name: str, found: Repository) -> None:
 
 def _small(names: Collection[str]) -> Iterator[str]:
     """The files beside weights and config that npgpt would read, of those there are."""
-    pairs = tokenizer_files.PAIRS.items()
-    if tokenizer_files.WHOLE in names:
-        tokenizer = [tokenizer_files.WHOLE]
+    pairs = VOCAB_AND_MERGES.items()
+    if TOKENIZER_JSON in names:
+        tokenizer = [TOKENIZER_JSON]
     else:
         first = next((pair for pair in pairs if not set(pair).isdisjoint(names)), ())
-        tokenizer = [*first, tokenizer_files.ADDED]
-    wanted = (GENERATION_CONFIG, tokenizer_files.CONFIG, *tokenizer)
+        tokenizer = [*first, ADDED_TOKENS]
+    wanted = (GENERATION_CONFIG, TOKENIZER_CONFIG, *tokenizer)
     return (name for name in wanted if name in names)
 
 
@@ -120,7 +133,7 @@ def _verified(name: str, file: str, found: Repository, cache: Path) -> Path:
     """The file in the cache, which is what the hub says it is, or else is removed."""
     expected = found.files[file]
     for again in (False, True):
-        path = hub_library.download(name, file, found.commit, cache, again=again)
+        path = download_file(name, file, found.commit, cache, again=again)
         fault = _fault(path, expected)
         if fault is None:
             return path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoints.hub_cache import is_commit
+from npgpt.checkpoints.hub.cache import is_commit
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.quoting import kind
 
@@ -38,7 +38,7 @@ class Repository:
     model_type: str | None
 
 
-def prepare(*, show_progress: bool) -> None:
+def prepare_library(*, show_progress: bool) -> None:
     """Import the library, and have it show progress bars on standard error, or nothing at all.
 
     Raises SettingError where it is not installed.
@@ -57,7 +57,7 @@ def prepare(*, show_progress: bool) -> None:
         (utils.enable_progress_bars if show_progress else utils.disable_progress_bars)()
 
 
-def look_up(name: str, revision: str) -> Repository:
+def look_up_model(name: str, revision: str) -> Repository:
     """The commit and the files that a revision of a model has on the hub now."""
     from huggingface_hub import HfApi
 
@@ -72,7 +72,7 @@ def look_up(name: str, revision: str) -> Repository:
     return Repository(commit, files, model_type)
 
 
-def download(name: str, file: str, commit: str, cache: Path, *, again: bool = False) -> Path:
+def download_file(name: str, file: str, commit: str, cache: Path, *, again: bool = False) -> Path:
     """The path of a file in the cache, once it is there; with `again` it is fetched anew.
 
     A connection that breaks is resumed where it broke. The file appears in one step, or not at all;

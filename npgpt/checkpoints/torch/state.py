@@ -1,4 +1,4 @@
-"""What the pickles of torch.save describe: a state dict, alone or in a checkpoint of nanoGPT's.
+"""State dicts, as the pickles of torch.save describe them: alone, or in a checkpoint of nanoGPT's.
 
 A pickle says of each tensor in which storage it lies, and how; where the storages are is up to the
 format. A checkpoint of nanoGPT's train.py is a dict: "model" is the state dict, "model_args" says
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints import nanogpt
-from npgpt.checkpoints.dtypes import DTYPES, DType, Stored
-from npgpt.checkpoints.pickle_machine import Global
-from npgpt.checkpoints.strided import strided
+from npgpt.checkpoints.tensors import DTYPES, DType, Stored, check_shape
+from npgpt.checkpoints.torch.inert_pickle import Global
+from npgpt.checkpoints.torch.nanogpt import nanogpt_config
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
 
@@ -111,7 +111,7 @@ class Builder:
             return tensors, None
         if not isinstance(arguments, dict):
             self.refuse(f"model_args is {_kind(arguments)}; nanoGPT saves a dict there")
-        return tensors, nanogpt.config(arguments, tensors, str(self.path))
+        return tensors, nanogpt_config(arguments, tensors, str(self.path))
 
     def _state(self, value: object) -> dict[str, Tensor]:
         if not isinstance(value, dict):
@@ -124,7 +124,7 @@ class Builder:
         return dict(value)
 
 
-def place(
+def place_tensors(
     tensors: Mapping[str, Tensor],
     numbers: Callable[[Storage], npt.NDArray[Any]],
     path: Path,
@@ -143,7 +143,7 @@ def place(
         if storage.key not in values:
             values[storage.key] = numbers(storage)
         where = f"{path}: tensor {quoted(name)} in storage {quoted(storage.key)}"
-        data = strided(values[storage.key], storage.dtype, tensor.geometry, where)
+        data = strided_view(values[storage.key], storage.dtype, tensor.geometry, where)
         # By now all three are known to be whole numbers and tuples of them.
         placed[name] = views.setdefault(
             (storage.key, *tensor.geometry), Stored(storage.dtype, data, path)
@@ -159,3 +159,45 @@ def place(
 def _kind(value: object) -> str:
     known = {Tensor: "a tensor", Storage: "a storage", Global: "a function"}
     return known.get(type(value)) or kind(value)
+
+
+def strided_view(
+    values: npt.NDArray[Any], dtype: DType, geometry: tuple[Any, ...], where: str
+) -> npt.NDArray[Any]:
+    """The array whose element (i, j, …) is `values[offset + i * strides[0] + j * strides[1] + …]`.
+
+    `geometry` is (offset, shape, strides), as torch pickles them: strides count elements. The
+    result is a view. Raises CheckpointError, starting with `where`, unless the three are whole
+    numbers of 0 or more that stay inside `values`.
+
+    >>> from npgpt.checkpoints.tensors import FLOAT32
+    >>> strided_view(np.arange(6, dtype=np.float32), FLOAT32, (1, (2, 2), (1, 3)), "an example")
+    array([[1., 4.],
+           [2., 5.]], dtype=float32)
+    """
+    offset, shape, strides = geometry
+    if type(shape) is not tuple or type(strides) is not tuple or len(shape) != len(strides):
+        raise CheckpointError(f"{where}: shape and strides are not two tuples of one length")
+    sizes = check_shape(shape, dtype, where)
+    start, *steps = (_whole(number, where) for number in (offset, *strides))
+    if 0 in sizes:
+        return np.empty(sizes, values.dtype)  # wherever it starts, as in torch
+    reach = start + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
+    if reach >= values.size:
+        raise CheckpointError(
+            f"{where}: offset {start}, shape {sizes} and strides {tuple(steps)} reach outside "
+            f"its {values.size} numbers"
+        )
+    # The stride of a dimension of size 1 means nothing, and might overflow.
+    jumps = [
+        step * dtype.itemsize if size > 1 else 0 for size, step in zip(sizes, steps, strict=True)
+    ]
+    return np.lib.stride_tricks.as_strided(values[start:], sizes, jumps, writeable=False)
+
+
+def _whole(number: object, where: str) -> int:
+    if type(number) is not int or number < 0:
+        raise CheckpointError(
+            f"{where}: {kind(number)} for an offset or stride; expected 0 or more"
+        )
+    return number

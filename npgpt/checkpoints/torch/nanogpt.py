@@ -21,7 +21,9 @@ _OTHERS = ("bias", "dropout")
 ASSUMED = {"activation_function": "gelu", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True}
 
 
-def config(arguments: Mapping[Any, Any], names: Iterable[str], where: str) -> dict[str, Any]:
+def nanogpt_config(
+    arguments: Mapping[Any, Any], names: Iterable[str], where: str
+) -> dict[str, Any]:
     """The fields of config.json that `model_args` states, for the tensors of these names.
 
     Raises CheckpointError, starting with `where`, for a field that nanoGPT lacks, which could
@@ -29,7 +31,7 @@ def config(arguments: Mapping[Any, Any], names: Iterable[str], where: str) -> di
     tensors say.
 
     >>> sizes = {"n_layer": 1, "n_head": 1, "n_embd": 2, "block_size": 8, "vocab_size": 5}
-    >>> config(sizes, [], "an example")["n_positions"]
+    >>> nanogpt_config(sizes, [], "an example")["n_positions"]
     8
     """
     strange = [name for name in arguments if name not in (*_FIELDS, *_OTHERS)]

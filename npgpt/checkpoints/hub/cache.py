@@ -12,7 +12,7 @@ from pathlib import Path
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.quoting import quoted
 
-MAIN = "main"  # the revision that is meant where none is given
+MAIN_REVISION = "main"  # the revision that is meant where none is given
 _LONGEST_COMMIT_FILE = 1000  # bytes; 40 are expected
 
 _WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
@@ -22,11 +22,13 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 _YES = ("1", "ON", "YES", "TRUE")
 
 
-def is_name(text: str) -> bool:
+def is_hub_name(text: str) -> bool:
     """Whether `text` can be the name of a model on the hub.
 
-    >>> [is_name(n) for n in ("gpt2", "openai-community/gpt2", "a/b/c", "../gpt2", "/gpt2", "a--b")]
-    [True, True, False, False, False, False]
+    >>> [is_hub_name(n) for n in ("gpt2", "openai-community/gpt2")]
+    [True, True]
+    >>> [is_hub_name(n) for n in ("a/b/c", "../gpt2", "/gpt2", "a--b")]
+    [False, False, False, False]
     """
     return (
         _NAME.fullmatch(text) is not None
@@ -41,9 +43,9 @@ def is_commit(text: object) -> bool:
     return isinstance(text, str) and _COMMIT.fullmatch(text) is not None
 
 
-def check_name(name: str) -> None:
+def check_hub_name(name: str) -> None:
     """Raise SettingError unless `is_name(name)`."""
-    if not is_name(name):
+    if not is_hub_name(name):
         raise SettingError(
             f"{quoted(name)} is no name of a model on the hub; give one such as gpt2, or with its "
             "owner, such as distilbert/distilgpt2"
@@ -58,7 +60,7 @@ def check_revision(revision: str) -> None:
         )
 
 
-def folder() -> Path | None:
+def cache_folder() -> Path | None:
     """The hub's cache folder, or None where nothing names one and there is no home folder.
 
     HF_HUB_CACHE, or hub in HF_HOME, or huggingface/hub in XDG_CACHE_HOME or else in ~/.cache.
@@ -70,22 +72,22 @@ def folder() -> Path | None:
     return None if found.startswith("~") else Path(found)
 
 
-def offline() -> bool:
+def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE forbids to use the network."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in _YES
 
 
-def repository(cache: Path, name: str) -> Path:
+def repository_folder(cache: Path, name: str) -> Path:
     """The folder of a model in the cache."""
     return cache / "--".join(["models", *name.split("/")])
 
 
-def snapshot(name: str, revision: str, holding: Collection[str]) -> Path | None:
+def snapshot_folder(name: str, revision: str, holding: Collection[str]) -> Path | None:
     """The folder of a model's files in the cache, or None unless it has one of `holding`."""
-    cache = folder()
+    cache = cache_folder()
     if cache is None:
         return None
-    home = repository(cache, name)
+    home = repository_folder(cache, name)
     commit = revision if is_commit(revision) else _commit(home / "refs" / revision)
     if commit is None:
         return None
@@ -93,7 +95,7 @@ def snapshot(name: str, revision: str, holding: Collection[str]) -> Path | None:
     return found if any((found / file).is_file() for file in holding) else None
 
 
-def resolve(path: str | os.PathLike[str], holding: Collection[str]) -> Path:
+def resolve_model(path: str | os.PathLike[str], holding: Collection[str]) -> Path:
     """`path`, or where nothing is there and it is a name on the hub, that model in the cache.
 
     Raises CheckpointError, with the command that fetches it, where the cache lacks it, or has none
@@ -101,14 +103,14 @@ def resolve(path: str | os.PathLike[str], holding: Collection[str]) -> Path:
     """
     given = Path(path)
     name = given.as_posix()
-    if not is_name(name) or os.path.lexists(given):
+    if not is_hub_name(name) or os.path.lexists(given):
         return given
-    found = snapshot(name, MAIN, holding)
+    found = snapshot_folder(name, MAIN_REVISION, holding)
     if found is None:
         raise CheckpointError(
             f"{name!r}: no such file or folder, and no model of that name in the cache of the "
-            f"Hugging Face hub ({folder() or 'there is no home folder'}); to fetch it from there, "
-            f"run `npgpt fetch {name}`"
+            f"Hugging Face hub ({cache_folder() or 'there is no home folder'}); to fetch it from "
+            f"there, run `npgpt fetch {name}`"
         )
     return found
 

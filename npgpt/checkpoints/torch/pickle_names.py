@@ -3,34 +3,37 @@
 import pickletools
 from pathlib import Path
 
-from npgpt.checkpoints import inert_pickle, torch_legacy, torch_pickle, weights
 from npgpt.checkpoints.files import map_file
+from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT
+from npgpt.checkpoints.torch.legacy import TORCH_LEGACY, after_header
+from npgpt.checkpoints.torch.zip import pickle_in_zip
+from npgpt.checkpoints.weights import guess
 from npgpt.errors import CheckpointError
 from npgpt.quoting import LONGEST
 
 _MOST = 100  # names listed
-_PICKLES = ("zip", "pickle", torch_legacy.FORM)
+_PICKLES = ("zip", "pickle", TORCH_LEGACY)
 
 
 def of_file(path: Path) -> list[str] | None:
     """What the pickle in a file names, or None where the file has no pickle that can be found."""
     try:
-        form = weights.guess(path)
+        form = guess(path)
         if form not in _PICKLES:
             return None
         if form == "zip":
-            return names(torch_pickle.pickle(path))
+            return names_in_pickle(pickle_in_zip(path))
         data = map_file(path)
-        start = torch_legacy.after_header(data, path) if form == torch_legacy.FORM else 0
-        return names(data[start : start + inert_pickle.LIMIT])
+        start = after_header(data, path) if form == TORCH_LEGACY else 0
+        return names_in_pickle(data[start : start + PICKLE_LIMIT])
     except CheckpointError:
         return None
 
 
-def names(pickle: bytes) -> list[str]:
+def names_in_pickle(pickle: bytes) -> list[str]:
     r"""The names, sorted, as far as the pickle can be followed; no name is looked up.
 
-    >>> names(b"\x80\2cos\nsystem\nX\2\0\0\0id\x85R.")
+    >>> names_in_pickle(b"\x80\2cos\nsystem\nX\2\0\0\0id\x85R.")
     ['os.system']
     """
     found: set[str] = set()

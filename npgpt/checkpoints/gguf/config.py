@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from npgpt import config as configs
+from npgpt.checkpoints.gguf.metadata import Value
 from npgpt.checkpoints.gguf.tokens import TOKENS
-from npgpt.checkpoints.gguf.values import Value
+from npgpt.config import from_json
 from npgpt.errors import CheckpointError, ConfigError
 from npgpt.quoting import kind
 
@@ -46,7 +46,7 @@ def check_architecture(values: Mapping[str, Value], where: str) -> None:
         )
 
 
-def config(
+def gguf_config(
     values: Mapping[str, Value], shapes: Mapping[str, tuple[int, ...]], where: str
 ) -> dict[str, Any]:
     """The fields of a config.json, from the metadata and the shapes of the file's tensors.
@@ -74,7 +74,7 @@ def config(
                 f"{fields['vocab_size']} tokens"
             )
     try:
-        configs.from_json(fields)
+        from_json(fields)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     return fields

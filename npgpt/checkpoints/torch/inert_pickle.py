@@ -11,19 +11,102 @@ import mmap
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Set
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
 
-from npgpt.checkpoints.pickle_machine import Global, Machine
+from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
+
+
+class Global(NamedTuple):
+    """The name of a function or class, which stays a name."""
+
+    module: str
+    name: str
+
+
+@dataclass
+class Machine:
+    """A pickle, how far it is read, and the values built so far."""
+
+    data: bytes
+    where: str
+    allowed: Set[Global]
+    reduce: Callable[[Global, tuple[Any, ...]], object]
+    persistent: Callable[[object], object]
+    start: int = 0  # where in the file the pickle starts
+    cut: bool = False  # whether the file goes on after `data`
+    at: int = 0
+    stack: list[Any] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise CheckpointError, saying where in which pickle."""
+        raise CheckpointError(f"{self.where}, byte {self.start + self.at}: {reason}")
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes of the pickle."""
+        if count > len(self.data) - self.at:
+            if self.cut:
+                self.refuse(
+                    f"a pickle that goes on after {len(self.data)} bytes; npgpt reads those"
+                )
+            self.refuse(f"needs {count} more bytes, but {len(self.data) - self.at} are left")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, count: int) -> int:
+        """The next `count` bytes as a whole number."""
+        return int.from_bytes(self.take(count), "little")
+
+    def text(self, count: int) -> str:
+        """The next `count` bytes as a text."""
+        try:
+            return self.take(count).decode()
+        except UnicodeDecodeError:
+            self.refuse("a text that is not UTF-8")
+
+    def line(self) -> str:
+        """The next line of text, without its end."""
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            self.refuse("a name without an end")
+        text = self.text(end - self.at)
+        self.at = end + 1
+        return text
+
+    def need(self, count: int) -> None:
+        """Refuse unless `count` values were put since the latest mark."""
+        floor = self.marks[-1] if self.marks else 0
+        if len(self.stack) - floor < count:
+            self.refuse("takes a value where none was put")
+
+    def pop(self, count: int) -> tuple[Any, ...]:
+        """The topmost `count` values, none of them from below the latest mark."""
+        self.need(count)
+        bottom = len(self.stack) - count
+        values = tuple(self.stack[bottom:])
+        del self.stack[bottom:]
+        return values
+
+    def pop_marked(self) -> tuple[Any, ...]:
+        """All values above the latest mark, and the mark."""
+        if not self.marks:
+            self.refuse("goes back to a mark where none was set")
+        values = self.pop(len(self.stack) - self.marks[-1])
+        self.marks.pop()
+        return values
+
 
 # Building takes up to about 75 bytes of memory for each byte of a (contrived) pickle. The pickle
 # of GPT-2 XL has 103,000 bytes.
-LIMIT = 2**19
+PICKLE_LIMIT = 2**19
 _PROTOCOLS = range(2, 6)
 _LONGEST_INTEGER = 8  # bytes; sizes and offsets need no more
 
 
-def load(
+def load_pickle(
     data: bytes,
     where: str,
     *,
@@ -39,24 +122,25 @@ def load(
 
     >>> import pickle
     >>> never = lambda *arguments: None
-    >>> load(pickle.dumps({"a": (1, True)}), "it", allowed=set(), reduce=never, persistent=never)
+    >>> data = pickle.dumps({"a": (1, True)})
+    >>> load_pickle(data, "it", allowed=set(), reduce=never, persistent=never)
     {'a': (1, True)}
-    >>> load(b"\x80\2cos\nsystem\n", "it", allowed=set(), reduce=never, persistent=never)
+    >>> load_pickle(b"\x80\2cos\nsystem\n", "it", allowed=set(), reduce=never, persistent=never)
     ... # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     npgpt.errors.CheckpointError: it, byte 13: names 'os.system', which a GPT-2's state dict ...
     """
     machine = Machine(data, where, allowed, reduce, persistent)
-    if len(data) > LIMIT:
-        machine.refuse(f"a pickle of {len(data)} bytes; npgpt reads at most {LIMIT}")
+    if len(data) > PICKLE_LIMIT:
+        machine.refuse(f"a pickle of {len(data)} bytes; npgpt reads at most {PICKLE_LIMIT}")
     value = _run(machine)
     if machine.at != len(data):
         machine.refuse("ends with values left over")
     return value
 
 
-def load_at(
+def load_pickle_at(
     data: mmap.mmap,
     at: int,
     where: str,
@@ -64,9 +148,9 @@ def load_at(
     allowed: Set[Global] = frozenset(),
     reduce: Callable[[Global, tuple[Any, ...]], object] = lambda function, arguments: None,
     persistent: Callable[[object], object] = lambda reference: None,
-    limit: int = LIMIT,
+    limit: int = PICKLE_LIMIT,
 ) -> tuple[object, int]:
-    """The value that the pickle at byte `at` of a file describes, and where it ends; as `load`.
+    """As `load_pickle`, of the pickle at byte `at` of a file; and where it ends.
 
     Raises CheckpointError for one of over `limit` bytes.
     """

@@ -10,20 +10,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints import configuration, dialects, listing, names, strict_json, weights
 from npgpt.checkpoints.configuration import CONFIG as CONFIG
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.dtypes import NARROW, Stored, as_stored, to_floats
-from npgpt.checkpoints.files import check_unchanged, find, identity, read_bytes
+from npgpt.checkpoints.configuration import agreed_config, read_config_fields
+from npgpt.checkpoints.dialects import HUGGING_FACE, settle_tied_head, translate
+from npgpt.checkpoints.files import (
+    JSON_LIMIT,
+    check_unchanged,
+    find,
+    identity,
+    parse_json_object,
+    read_bytes,
+)
 from npgpt.checkpoints.finite import non_finite
-from npgpt.checkpoints.listing import Listing
+from npgpt.checkpoints.listing import Listing, listing_of
+from npgpt.checkpoints.tensors import NARROW, Stored, Weights, as_stored, to_floats
+from npgpt.checkpoints.weights import locate, read_weights
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, NonFiniteWarning, SettingError
 from npgpt.model.eviction import within
 from npgpt.model.mapped import release
 from npgpt.model.parameters import Parameters, from_arrays
-from npgpt.tokenizer import files as tokenizer_files
 from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON, VOCAB_AND_MERGES
+from npgpt.tokenizer.files import load as load_tokenizer
 
 GENERATION_CONFIG = "generation_config.json"
 _COMPUTE = (np.dtype(np.float32), np.dtype(np.float64))
@@ -40,7 +49,7 @@ class Checkpoint:
     listing: Listing
 
 
-def open(
+def load(
     path: str | os.PathLike[str],
     *,
     dtype: npt.DTypeLike = np.float32,
@@ -70,13 +79,13 @@ def open(
     to.
     """
     wanted = _compute_dtype(dtype)
-    located = weights.locate(path)
+    located = locate(path)
     config_before = identity(located.parent / CONFIG)
-    beside = configuration.read_fields(located.parent)
-    stored = weights.read(located)
-    settled = dialects.settle(stored.tensors, str(located))
-    config = configuration.settle(beside, stored, settled, located)
-    tensors = names.settle_head(settled.tensors, config.tie_word_embeddings, str(located))
+    beside = read_config_fields(located.parent)
+    stored = read_weights(located)
+    settled = translate(stored.tensors, str(located))
+    config = agreed_config(beside, stored, settled, located)
+    tensors = settle_tied_head(settled.tensors, config.tie_word_embeddings, str(located))
     _check_shapes(tensors, config, str(located), settled.dialect)
     if memory is not None:
         _check_unconverted(tensors, wanted, memory)
@@ -93,7 +102,7 @@ def open(
         parameters=parameters,
         tokenizer=tokenizer,
         generation_config=generation_config,
-        listing=listing.of(stored),
+        listing=listing_of(stored),
     )
 
 
@@ -106,17 +115,17 @@ def tokenizer_in(folder: Path) -> Tokenizer | None:
 
     Raises CheckpointError for links that leave the folder, TokenizerError as `tokenizer.files`.
     """
-    pairs = (name for pair in tokenizer_files.PAIRS.items() for name in pair)
-    for name in (tokenizer_files.WHOLE, tokenizer_files.ADDED, tokenizer_files.CONFIG, *pairs):
+    pairs = (name for pair in VOCAB_AND_MERGES.items() for name in pair)
+    for name in (TOKENIZER_JSON, ADDED_TOKENS, TOKENIZER_CONFIG, *pairs):
         find(folder, name)
-    return tokenizer_files.load(folder)
+    return load_tokenizer(folder)
 
 
 def _optional_object(folder: Path, name: str) -> dict[str, Any]:
     found = find(folder, name)
     if found is None:
         return {}
-    return strict_json.parse_object(read_bytes(found, strict_json.LIMIT), str(found))
+    return parse_json_object(read_bytes(found, JSON_LIMIT), str(found))
 
 
 def _compute_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -140,7 +149,7 @@ def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str, dia
     try:
         from_arrays({n: np.broadcast_to(zero, t.data.shape) for n, t in tensors.items()}, config)
     except CheckpointError as error:
-        usual = dialects.HUGGING_FACE
+        usual = HUGGING_FACE
         note = "" if dialect == usual else f" (names and shapes as in {usual}'s files)"
         raise CheckpointError(f"{where}: {error}{note}") from error
     for name, tensor in tensors.items():

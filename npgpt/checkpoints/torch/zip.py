@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints import inert_pickle, stored_zip, torch_state
-from npgpt.checkpoints.contents import Weights
-from npgpt.checkpoints.dtypes import Stored
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.torch_state import RESAVE, Storage
+from npgpt.checkpoints.stored_zip import ZipMember, check_member_sum, zip_members
+from npgpt.checkpoints.tensors import Weights
+from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT, load_pickle
+from npgpt.checkpoints.torch.state import ALLOWED, RESAVE, Builder, Storage, place_tensors
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
 
@@ -31,19 +31,14 @@ FORM = "torch zip"
 class _Archive:
     path: Path
     data: mmap.mmap
-    members: dict[str, stored_zip.Member]
+    members: dict[str, ZipMember]
     prefix: str
 
     def refuse(self, reason: str) -> NoReturn:
         raise CheckpointError(f"{self.path}: {reason}")
 
 
-def read(path: Path, *, check_sums: bool = True) -> dict[str, Stored]:
-    """The tensors of `weights`, without what else the file says."""
-    return weights(path, check_sums=check_sums).tensors
-
-
-def weights(path: Path, *, check_sums: bool = True) -> Weights:
+def read_torch_zip(path: Path, *, check_sums: bool = True) -> Weights:
     """Every tensor by its name, in the file's order, as a read-only view of the mapped file.
 
     Tensors keep their strides, and what shares storage shares memory; the same view under two
@@ -55,29 +50,29 @@ def weights(path: Path, *, check_sums: bool = True) -> Weights:
     file is ever run.
     """
     archive = _archive(path)
-    builder = torch_state.Builder(path, "data.pkl")
-    value = inert_pickle.load(
+    builder = Builder(path, "data.pkl")
+    value = load_pickle(
         _record(archive, "data.pkl"),
         f"{path}: data.pkl",
-        allowed=torch_state.ALLOWED,
+        allowed=ALLOWED,
         reduce=builder.reduce,
         persistent=builder.persistent,
     )
     tensors, config = builder.select(value)
-    placed = torch_state.place(
+    placed = place_tensors(
         tensors, lambda storage: _numbers(archive, storage, check_sums), path, len(archive.data)
     )
     return Weights(FORM, (path,), placed, config)
 
 
-def pickle(path: Path) -> bytes:
-    """The pickle in the archive, unread; raises as `weights` does."""
+def pickle_in_zip(path: Path) -> bytes:
+    """The pickle in the archive, unread; raises as `read_torch_zip` does."""
     return _record(_archive(path), "data.pkl")
 
 
 def _archive(path: Path) -> _Archive:
     data = map_file(path)
-    members = stored_zip.members(data, str(path))
+    members = zip_members(data, str(path))
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointError(
@@ -94,9 +89,9 @@ def _archive(path: Path) -> _Archive:
 def _record(archive: _Archive, name: str) -> bytes:
     """The bytes of a small member."""
     member = archive.members[archive.prefix + name]
-    if member.size > inert_pickle.LIMIT:
-        archive.refuse(f"{name} has {member.size} bytes; at most {inert_pickle.LIMIT} are read")
-    stored_zip.check_sum(archive.data, member, str(archive.path))
+    if member.size > PICKLE_LIMIT:
+        archive.refuse(f"{name} has {member.size} bytes; at most {PICKLE_LIMIT} are read")
+    check_member_sum(archive.data, member, str(archive.path))
     return archive.data[member.start : member.start + member.size]
 
 
@@ -110,7 +105,7 @@ def _numbers(archive: _Archive, storage: Storage, check_sums: bool) -> npt.NDArr
             f"numbers of {storage.dtype.name} were announced"
         )
     if check_sums:
-        stored_zip.check_sum(archive.data, member, str(archive.path))
+        check_member_sum(archive.data, member, str(archive.path))
     if storage.count == 0:
         return np.empty(0, storage.dtype.bits)  # frombuffer refuses an empty stretch
     return np.frombuffer(archive.data, storage.dtype.bits, storage.count, member.start)

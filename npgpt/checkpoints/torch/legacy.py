@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.checkpoints import inert_pickle, torch_state
-from npgpt.checkpoints.contents import Weights
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.torch_state import RESAVE, Storage
+from npgpt.checkpoints.tensors import Weights
+from npgpt.checkpoints.torch.inert_pickle import load_pickle_at
+from npgpt.checkpoints.torch.state import ALLOWED, RESAVE, Builder, Storage, place_tensors
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
 
-FORM = "torch legacy"
+TORCH_LEGACY = "torch legacy"
 # The first pickle; its second byte is the protocol.
 _MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _PROTOCOL = 1001
@@ -32,42 +32,42 @@ _COUNT_BYTES = 8
 _KEYS_LIMIT = 2**17
 
 
-def is_magic(data: mmap.mmap) -> bool:
+def is_torch_legacy(data: mmap.mmap) -> bool:
     """Whether a file starts as this format does."""
     return data[:1] == b"\x80" and data[2 : 2 + len(_MAGIC)] == _MAGIC
 
 
-def read(path: Path, *, check_sums: bool = True) -> Weights:
+def read_torch_legacy(path: Path, *, check_sums: bool = True) -> Weights:
     """Every tensor by its name, in the file's order, as a read-only view of the mapped file.
 
-    As `torch_pickle.weights`, also what it raises. The format has no checksums, so `check_sums`
+    As `read_torch_zip`, also what it raises. The format has no checksums, so `check_sums`
     changes nothing.
     """
     data = map_file(path)
-    builder = torch_state.Builder(path, "state dict", ending=(None,))
-    value, at = inert_pickle.load_at(
+    builder = Builder(path, "state dict", ending=(None,))
+    value, at = load_pickle_at(
         data,
         after_header(data, path),
         f"{path}: state dict",
-        allowed=torch_state.ALLOWED,
+        allowed=ALLOWED,
         reduce=builder.reduce,
         persistent=builder.persistent,
     )
-    keys, at = inert_pickle.load_at(data, at, f"{path}: list of storages", limit=_KEYS_LIMIT)
+    keys, at = load_pickle_at(data, at, f"{path}: list of storages", limit=_KEYS_LIMIT)
     tensors, config = builder.select(value)
     numbers = _numbers(data, at, _in_order(keys, builder), path)
-    placed = torch_state.place(tensors, lambda storage: numbers[storage.key], path, len(data))
-    return Weights(FORM, (path,), placed, config)
+    placed = place_tensors(tensors, lambda storage: numbers[storage.key], path, len(data))
+    return Weights(TORCH_LEGACY, (path,), placed, config)
 
 
 def after_header(data: mmap.mmap, path: Path) -> int:
     """Where the pickle of the state dict starts."""
-    if not is_magic(data):
+    if not is_torch_legacy(data):
         raise CheckpointError(f"{path}: does not start as torch.save's files did; {RESAVE}")
-    version, at = inert_pickle.load_at(data, 2 + len(_MAGIC), f"{path}: version")
+    version, at = load_pickle_at(data, 2 + len(_MAGIC), f"{path}: version")
     if type(version) is not int or version != _PROTOCOL:
         raise CheckpointError(f"{path}: version {kind(version)}; npgpt reads {_PROTOCOL}: {RESAVE}")
-    facts, at = inert_pickle.load_at(data, at, f"{path}: facts on the machine")
+    facts, at = load_pickle_at(data, at, f"{path}: facts on the machine")
     little = facts.get("little_endian") if isinstance(facts, dict) else None
     if little is not True:
         raise CheckpointError(
@@ -76,7 +76,7 @@ def after_header(data: mmap.mmap, path: Path) -> int:
     return at
 
 
-def _in_order(keys: object, builder: torch_state.Builder) -> list[Storage]:
+def _in_order(keys: object, builder: Builder) -> list[Storage]:
     """The storages that the list of keys names: each that the state dict refers to, once."""
     if type(keys) is not list or not all(isinstance(key, str) for key in keys):
         builder.refuse(f"list of storages: {kind(keys)}; expected a list of texts")
