@@ -19,6 +19,7 @@ include_patterns = [
     "*.md",
     "docs/**.md",
     "oracle/adapters/PROTOCOL.md",
+    "oracle/README.md",
     "oracle/golden/README.md",
     "weights/README.md",
 ]

@@ -31,7 +31,7 @@ def require_matplotlib() -> Any:
         import matplotlib
         import matplotlib.figure
     except ImportError as error:
-        raise NoPlots("--plot needs matplotlib; pip install npgpt[plot]") from error
+        raise NoPlots("--plot needs matplotlib; pip install matplotlib") from error
     return matplotlib
 
 

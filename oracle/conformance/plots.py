@@ -30,7 +30,7 @@ def require_matplotlib() -> Any:
         import matplotlib.figure
     except ImportError as error:
         raise NoPlots(
-            "a report has plots, and they need matplotlib; pip install npgpt[plot]"
+            "a report has plots, and they need matplotlib; pip install matplotlib"
         ) from error
     return matplotlib
 

@@ -1,7 +1,7 @@
-"""pytest --gpt2-subject=package.module:attribute: the checks as tests, beside one's own.
+"""pytest plugin's hooks: the checks as tests, beside one's own.
 
-Installed with npgpt, so it is there in every run of pytest; it imports nothing heavy until it is
-asked for.
+`pytest_gpt2`, which pytest finds by itself, registers them where --gpt2-subject or --gpt2-command
+is given.
 """
 
 from contextlib import ExitStack
@@ -14,20 +14,12 @@ OPENED = pytest.StashKey[ExitStack]()
 OUTCOMES = pytest.StashKey[list[Any]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options, as `pytest --help` shows them."""
-    group = parser.getgroup("gpt2", "is this GPT-2 right? (python -m oracle judge, as tests)")
-    group.addoption("--gpt2-subject", metavar="MODULE:ATTRIBUTE", help="a Python object to judge")
-    group.addoption("--gpt2-command", metavar="LINE", help="a program to judge")
-    group.addoption("--gpt2-examples", type=int, metavar="N", help="how many for each check")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """A test for each check, after all others; -k chooses among them too."""
-    path, line = config.getoption("gpt2_subject"), config.getoption("gpt2_command")
+    path, line = (config.getoption(f"gpt2_{option}", None) for option in ("subject", "command"))
     if not path and not line:
         return
     from oracle.adapters.command import command

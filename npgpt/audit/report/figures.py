@@ -37,7 +37,7 @@ def require_matplotlib() -> Any:
         import matplotlib
         import matplotlib.figure
     except ImportError:
-        raise SettingError("figures take matplotlib; pip install npgpt[plot]") from None
+        raise SettingError("figures take matplotlib; pip install matplotlib") from None
     return matplotlib
 
 

@@ -48,7 +48,7 @@ def prepare_library(*, show_progress: bool) -> None:
     except ImportError as error:
         raise SettingError(
             f"huggingface_hub, which fetches models, cannot be imported ({error}); run "
-            "`pip install 'npgpt[hub]'`"
+            "`pip install huggingface_hub`"
         ) from error
     utils.logging.set_verbosity_error()
     with warnings.catch_warnings():

@@ -26,7 +26,7 @@ _EXAMPLES = """\
   npgpt audit --html report.html "Shall I compare thee to a summer's day?"
       one page that opens from disk: also logit lens, attention, attribution, decisions
   npgpt audit --png figures --file sonnet.txt
-      figures for a paper, drawn by matplotlib: pip install npgpt[plot]
+      figures for a paper, drawn by matplotlib: pip install matplotlib
   npgpt audit --save trace "To be, or not to be" && npgpt audit --verify trace
       every activation into a folder; whether a folder holds what the model computes: 1 if not
   npgpt audit --json --max-new-tokens 3 --temperature 0.7 --seed 7 "To be"

@@ -297,7 +297,7 @@ def test_offline(played, monkeypatch):
 
 def test_without_the_library(played, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(SettingError, match=r"run `pip install 'npgpt\[hub\]'`"):
+    with pytest.raises(SettingError, match=r"run `pip install huggingface_hub`"):
         fetch(NAME)
 
 

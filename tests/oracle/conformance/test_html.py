@@ -231,6 +231,6 @@ def test_a_plot_leaves_no_trace_in_matplotlib(wrong):
 
 def test_without_matplotlib_one_line_says_what_to_install(wrong, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(plots.NoPlots, match=r"pip install npgpt\[plot\]") as caught:
+    with pytest.raises(plots.NoPlots, match=r"pip install matplotlib") as caught:
         page(wrong)
     assert "\n" not in str(caught.value)

@@ -22,8 +22,8 @@ def suite(tmp_path, monkeypatch):
     (tmp_path / "theirs.py").write_text(THEIRS)
     (tmp_path / "test_own.py").write_text("def test_own(): pass\n")
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{tmp_path}")
-    installed = any(e.name == "gpt2" for e in entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "oracle.conformance.pytest_plugin"]
+    installed = any(e.value == "pytest_gpt2" for e in entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "oracle.pytest_gpt2"]
 
     def run(*arguments):
         command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *arguments]
