@@ -3,9 +3,10 @@
     python -m tests.helpers.update_docs                     # every page
     python -m tests.helpers.update_docs docs/audit.md ...   # some
 
-An output that holds already stays as it is. Lines left out (`...`) stay left out: what is shown
-between them becomes those printed lines that are most like it. An exception where the page shows
-none is a fault of the page, which is then left alone.
+Figures that the code knows are corrected too (`figures`). An output that holds already stays as it
+is. Lines left out (`...`) stay left out: what is shown between becomes those printed lines that
+are most like it. An exception where the page shows none is a fault of the page, which is then left
+alone.
 """
 
 import difflib
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.helpers.documentation import Example, pages, run
+from tests.helpers.figures import corrected
 
 
 def update(page: Path) -> int:
@@ -32,7 +34,7 @@ def update(page: Path) -> int:
     for example in reversed(wrong):
         start = example.block.start + example.start
         text = text[:start] + renewed(example) + text[start + len(example.shown) :]
-    page.write_text(text, encoding="utf-8")
+    page.write_text(corrected(text), encoding="utf-8")
     return len(wrong)
 
 
