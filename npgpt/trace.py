@@ -62,7 +62,7 @@ INSIDE_BLOCKS = {
     "value": Activation(_HEADS, "the same, of the new positions only", "attn.hook_v"),
     "scores": Activation(_LOOKS, "scaled; -inf where it may not look", "attn.hook_attn_scores"),
     "pattern": Activation(_LOOKS, "softmax(scores)", "attn.hook_pattern"),
-    # After c_proj, which TransformerLens calls hook_result: audit.writes.head_results.
+    # After c_proj, which TransformerLens calls hook_result: audit.output_directions.head_results.
     "head_out": Activation(_HEADS, "pattern @ value", "attn.hook_z"),
     "attn_out": Activation(_STREAM, "what attention adds to the stream", "hook_attn_out"),
     "resid_mid": Activation(_STREAM, "resid_pre + attn_out", "hook_resid_mid"),

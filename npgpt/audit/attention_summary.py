@@ -1,4 +1,4 @@
-"""What an attention pattern looks at, in one number for each head or query.
+"""Attention patterns in numbers: entropy, attention to first and previous token, induction score.
 
 Patterns are (batch, head, query, key), of rows without padding. With a cache the queries are the
 last of the keys' positions.

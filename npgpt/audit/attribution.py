@@ -1,13 +1,16 @@
-"""Direct logit attribution: what each part of the model adds to a logit."""
+"""Direct logit attribution (DLA): what each part of the model adds to a logit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.arrays import Array, quiet
 from npgpt.audit.frozen_norm import Float64, before_norm, in_float64
+from npgpt.audit.sites import Site
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.parameters import Parameters
@@ -16,19 +19,31 @@ from npgpt.trace import Recorder
 RECORD = ("token_embedding", "position_embedding", "head_out", "mlp_out", "ln_f_scale")
 
 
-@dataclass(frozen=True)
+class Part(NamedTuple):
+    """What one part of the model adds to a logit; `str(part.site)` is its name."""
+
+    site: Site
+    value: float
+
+    @property
+    def kind(self) -> str:
+        """The name without its numbers: head, attn_bias, mlp_post, mlp_bias, ..."""
+        return str(self.site).partition(" ")[0]
+
+
+@dataclass(frozen=True, eq=False)
 class Attribution:
     """The parts of a logit, in float64; `total` is their sum.
 
-    mlp is without c_proj's bias, which is mlp_bias; likewise attn_bias is what attention adds
-    beside its heads. ln_f_bias is the final layer norm's.
+    What attention adds is its heads and attn_bias, what an MLP adds mlp_post and mlp_bias: each
+    time through c_proj, and the bias of that. ln_f_bias is the final layer norm's.
     """
 
     token_embedding: Float64  # batch, query
     position_embedding: Float64  # batch, query
     head: Float64  # layer, head, batch, query
     attn_bias: Float64  # layer, batch, query
-    mlp: Float64  # layer, batch, query
+    mlp_post: Float64  # layer, batch, query
     mlp_bias: Float64  # layer, batch, query
     ln_f_bias: Float64  # batch, query
 
@@ -39,6 +54,35 @@ class Attribution:
         sums = [part.sum(axis=tuple(range(part.ndim - 2))) for part in parts]
         total: Float64 = np.sum(sums, axis=0)
         return total
+
+    def parts(self, position: int = -1, *, row: int = 0) -> list[Part]:
+        """Each part at a position of a row by itself, in the order of the forward pass."""
+
+        def part(
+            values: Float64, name: str, layer: int | None = None, *at: tuple[str, int]
+        ) -> Part:
+            return Part(Site(name, layer, at), float(values[row, position]))
+
+        parts = [
+            part(self.token_embedding, "token_embedding"),
+            part(self.position_embedding, "position_embedding"),
+        ]
+        for layer, heads in enumerate(self.head):
+            parts += [part(head, "head_out", layer, ("head", n)) for n, head in enumerate(heads)]
+            parts.append(part(self.attn_bias[layer], "attn_bias", layer))
+            parts.append(part(self.mlp_post[layer], "mlp_post", layer))
+            parts.append(part(self.mlp_bias[layer], "mlp_bias", layer))
+        return [*parts, part(self.ln_f_bias, "ln_f_bias")]
+
+
+def largest_first(parts: Iterable[Part]) -> list[Part]:
+    """Parts by the size of what they add, NaN before all."""
+    return sorted(parts, key=lambda part: size_order(part.value))
+
+
+def size_order(value: float) -> float:
+    """What sorts numbers so that the largest in size comes first, and NaN before it."""
+    return -np.inf if np.isnan(value) else -abs(value)
 
 
 def attribute(
@@ -80,21 +124,25 @@ def attribute(
             position_embedding=_along(trace["position_embedding"], toward),
             head=np.reshape(heads, (config.n_layer, config.n_head, *places)),
             attn_bias=np.reshape([_along(b, toward) for b in attn_bias], (-1, *places)),
-            mlp=np.reshape([_along(m, toward) for m in mlp], (-1, *places)),
+            mlp_post=np.reshape([_along(m, toward) for m in mlp], (-1, *places)),
             mlp_bias=np.reshape([_along(b, toward) for b in mlp_bias], (-1, *places)),
             ln_f_bias=np.broadcast_to(last.sum(axis=-1), places),
         )
 
 
-def neurons(trace: Recorder, parameters: Parameters, layer: int, direction: Array) -> Float64:
+def neuron_attribution(
+    trace: Recorder, parameters: Parameters, layer: int, direction: Array
+) -> Float64:
     """What each neuron of a layer adds to `ln_f · direction`: (batch, query, inner).
 
-    trace: a whole pass with "mlp_post" and "ln_f_scale". They sum to the layer's `Attribution.mlp`.
+    trace: a whole pass with "mlp_post" and "ln_f_scale". They sum to the layer's
+    `Attribution.mlp_post`.
     """
     post, scale = trace["mlp_post", layer], trace["ln_f_scale"]
-    toward = before_norm(np.asarray(direction), scale, parameters)
-    found: Float64 = post * (toward @ in_float64(parameters.h[layer].mlp.c_proj.weight).T)
-    return found
+    with quiet():
+        toward = before_norm(np.asarray(direction), scale, parameters)
+        added: Float64 = post * (toward @ in_float64(parameters.h[layer].mlp.c_proj.weight).T)
+    return added
 
 
 def _along(part: Array, toward: Float64) -> Float64:

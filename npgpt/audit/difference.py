@@ -1,4 +1,4 @@
-"""Where two traces differ by more than rounding explains."""
+"""Trace diff: where two traces differ by more than rounding explains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.audit.noise import largest_difference
-from npgpt.audit.saved import Saved, differences_of_pass
+from npgpt.audit.noise_floor import largest_difference
+from npgpt.audit.saved.load import Saved
+from npgpt.audit.saved.verify import differences_of_pass
 from npgpt.errors import SettingError
 from npgpt.trace import Key
 
@@ -57,7 +58,7 @@ def compare(a: Saved, b: Saved) -> Comparison:
     """Each activation of two saved traces of the same tokens, one from the other.
 
     Two passes of one model that round differently (other dtypes, machines, numbers of threads) are
-    within their floors (`audit.noise.floors`). The converse does not hold: two models closer to
+    within their floors (`noise_floor.floors`). The converse does not hold: two models closer to
     each other than their rounding are not told apart.
 
     Raises SettingError for other tokens, for sizes of the models that make other arrays, naming

@@ -1,4 +1,4 @@
-"""The final layer norm as the linear map that it is once its scale is held fast."""
+"""Frozen layer norm: the final norm as the linear map that it is once its scale is held fast."""
 
 from __future__ import annotations
 

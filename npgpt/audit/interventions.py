@@ -1,4 +1,4 @@
-"""Taps that change what a forward pass goes on with: ablate, patch, steer, edit attention.
+"""Interventions: taps that ablate, patch, steer a part of a pass, or edit its attention.
 
 Each function returns a tap. `trace.compose` makes one of several, a Recorder among them. What is
 changed is changed for all that comes after, the cache included: nothing else differs from a run
@@ -14,23 +14,26 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.audit.places import Place, check_index
+from npgpt.audit.frozen_norm import in_float64
+from npgpt.audit.sites import BIASES, Site, check_index
 from npgpt.errors import SettingError
+from npgpt.model.parameters import Parameters
 from npgpt.trace import NAMES, Recorder, Selective, Tap
 
 
-def change(where: Place, to: Callable[[Array], Array]) -> Tap:
+def change(where: Site, to: Callable[[Array], Array]) -> Tap:
     """A tap that puts `to(part)` in place of this part of an activation: what all others are.
 
     `to` gives an array of the part's shape and dtype, and does not write to the part; else
     SettingError is raised during the pass.
 
-    >>> from npgpt.audit.places import head
+    >>> from npgpt.audit.sites import head
     >>> from npgpt.config import Config
     >>> tap = change(head(Config(), 0, 1), lambda part: 2 * part)
     >>> tap("head_out", 0, np.ones((1, 3, 1, 2)))[0].tolist()
     [[[1.0, 1.0]], [[2.0, 2.0]], [[1.0, 1.0]]]
     """
+    _check_is_computed(where)
 
     def tap(name: str, layer: int | None, array: Array) -> Array:
         part = where.of(array)
@@ -47,12 +50,22 @@ def change(where: Place, to: Callable[[Array], Array]) -> Tap:
     return Selective(tap, lambda name, layer: (name, layer) == (where.name, where.layer))
 
 
-def zero(where: Place) -> Tap:
-    """Zero ablation: nothing in place of this part."""
-    return change(where, np.zeros_like)
+def zero(where: Site, parameters: Parameters | None = None) -> Tap:
+    """Zero ablation: nothing in place of this part.
+
+    parameters: the model's, which only a bias takes: it is subtracted from what it was added to,
+    so that the run is, but for that rounding, one of a model without it.
+    """
+    if where.name not in BIASES:
+        return change(where, np.zeros_like)
+    if parameters is None:
+        raise SettingError(f"'{where}' is a bias; give the parameters too, which hold it")
+    bias = in_float64(_bias(where, parameters)).astype(parameters.dtype)
+    within = Site(where.activation, where.layer, where.at)
+    return change(within, lambda part: np.subtract(part, bias, dtype=part.dtype))
 
 
-def mean(where: Place, reference: Recorder) -> Tap:
+def mean(where: Site, reference: Recorder) -> Tap:
     """Mean ablation: its mean over all rows and positions of another trace, at every position.
 
     Source: Wang et al. 2022, "Interpretability in the Wild", section 2.1.
@@ -66,7 +79,7 @@ def mean(where: Place, reference: Recorder) -> Tap:
     return change(where, lambda part: _repeated(part_means, part))
 
 
-def resample(where: Place, reference: Recorder, *, seed: int) -> Tap:
+def resample(where: Site, reference: Recorder, *, seed: int) -> Tap:
     """Resample ablation: for each row, the same part of a row of another trace, drawn by `seed`.
 
     The other trace has as many positions as the run. Each call draws the same rows.
@@ -83,20 +96,21 @@ def resample(where: Place, reference: Recorder, *, seed: int) -> Tap:
     return change(where, to)
 
 
-def replace(where: Place, array: Array) -> Tap:
+def replace(where: Site, array: Array) -> Tap:
     """This array, of the part's shape and dtype, in its place: also to set an attention pattern."""
     return change(where, lambda _: array)
 
 
-def patch(where: Place, source: Recorder) -> Tap:
+def patch(where: Site, source: Recorder) -> Tap:
     """The same part of another trace: activation patching. Patched with itself, nothing changes.
 
     Source: Vig et al. 2020, "Causal Mediation Analysis for Interpreting Neural NLP".
     """
+    _check_is_computed(where)
     return replace(where, where.of(source[where.name, where.layer]))
 
 
-def add(where: Place, vector: Array) -> Tap:
+def add(where: Site, vector: Array) -> Tap:
     """Steering: `vector` (width of the part's last axis) added to each row and position.
 
     Source: Turner et al. 2023, "Activation Addition".
@@ -115,7 +129,7 @@ def add(where: Place, vector: Array) -> Tap:
     return change(where, to)
 
 
-def knock_out(where: Place, keys: Sequence[int]) -> Tap:
+def knock_out(where: Site, keys: Sequence[int]) -> Tap:
     """Attention knockout: `where`, a part of "scores", may not look at these key positions.
 
     The others share its attention. A query that may look at nothing else gets zeros.
@@ -137,7 +151,23 @@ def knock_out(where: Place, keys: Sequence[int]) -> Tap:
     return change(where, to)
 
 
-def _reference(where: Place, reference: Recorder) -> Array:
+def _bias(where: Site, parameters: Parameters) -> Array:
+    if where.layer is None:
+        return parameters.ln_f.bias
+    block = parameters.h[where.layer]
+    return (block.attn if where.name == "attn_bias" else block.mlp).c_proj.bias
+
+
+def _check_is_computed(where: Site) -> None:
+    if where.name in BIASES:
+        raise SettingError(
+            f"'{where}' is a bias, the same in every run: it can be set to zero, and to nothing "
+            "else"
+        )
+
+
+def _reference(where: Site, reference: Recorder) -> Array:
+    _check_is_computed(where)
     if "key" in NAMES[where.name].axes.split():
         raise SettingError(
             f"{where.name!r} means something else in each text; take the mean of, or resample, "

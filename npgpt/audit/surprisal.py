@@ -1,4 +1,4 @@
-"""How much each token of a text surprises the model that has read what stands before it."""
+"""Surprisal, in nats, and rank of each token of a text, given the tokens before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same pass many times, each with another part changed: where does it matter?"""
+"""Sweeps: the same pass many times, each with another part patched: where does it matter?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from npgpt.arrays import Array, Tokens
 from npgpt.audit.frozen_norm import Float64
 from npgpt.audit.interventions import patch
-from npgpt.audit.places import head, place
+from npgpt.audit.sites import head, site
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.forward import forward
@@ -66,7 +66,7 @@ def patch_positions(
     """
     if config.n_layer == 0:
         return np.zeros((0, 0))
-    place(config, name, 0, position=0)
+    site(config, name, 0, position=0)
     if type(window) is not int or window < 1:
         raise SettingError(f"window is {window!r}; give 1 or more layers")
     axis = NAMES[name].axes.split().index("query")
@@ -76,7 +76,7 @@ def patch_positions(
         first = max(layer - window // 2, 0)
         layers = range(first, min(layer + (window + 1) // 2, config.n_layer))
         return compose(
-            *(patch(place(config, name, each, position=position), source) for each in layers)
+            *(patch(site(config, name, each, position=position), source) for each in layers)
         )
 
     taps = (around(layer, position) for layer in range(config.n_layer) for position in positions)
@@ -102,7 +102,7 @@ def corrupt(config: Config, positions: Iterable[int], *, scale: float, seed: int
 
     Source: Meng et al. 2022, where scale is three times the standard deviation of the embeddings.
     """
-    places = [place(config, "token_embedding", position=position) for position in positions]
+    places = [site(config, "token_embedding", position=position) for position in positions]
     noise = scale * np.random.default_rng(seed).standard_normal((len(places), config.n_embd))
 
     def tap(name: str, layer: int | None, array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What stands out in the weights alone, before anything is run."""
+"""Weights report: norms, outlier features, duplicated rows, before anything is run."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import npgpt.gpt
-from npgpt.audit.token_text import described, label
+from npgpt.audit.next_token import check_distinct
+from npgpt.audit.token_text import described
 from npgpt.cli.argument_types import size, token_ids
 from npgpt.cli.output import saying_warnings
 from npgpt.errors import PromptError, SettingError
@@ -204,15 +205,6 @@ def read_token_pair(gpt: GPT, arguments: Namespace) -> tuple[int | None, int | N
     ]
     check_distinct(gpt, *found)
     return found[0], found[1]
-
-
-def check_distinct(gpt: GPT, first: int | None, second: int | None) -> None:
-    """Raise SettingError where a token is to be compared with itself."""
-    if first is not None and first == second:
-        raise SettingError(
-            f"the token {label(gpt, first)} (id {first}) is set against itself; give --against "
-            "another one"
-        )
 
 
 def count_tokens(length: int) -> str:

@@ -24,8 +24,9 @@ def attribution(
 
     seen: a pass's token_embedding, position_embedding, ln_f_scale and each layer's head_out and
     mlp_out. direction: (embd), or anything that repeats to (batch, query, embd). Returns
-    token_embedding, position_embedding and ln_f_bias (batch, query); attn_bias, mlp and mlp_bias
-    (layer, batch, query), mlp being without its bias; head (layer, head, batch, query).
+    token_embedding, position_embedding and ln_f_bias (batch, query); attn_bias, mlp_bias and
+    mlp_post, what the MLP adds without its bias, (layer, batch, query); head (layer, head, batch,
+    query).
 
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; gradient times
     input: Ancona et al. 2018, "Towards better understanding of gradient-based attribution methods".
@@ -66,13 +67,13 @@ def attribution(
         "position_embedding": _along(streams[1]),
         "head": torch.stack(head) if head else shift.new_zeros(0, c["n_head"], *where),
         "attn_bias": added(attn_bias),
-        "mlp": added(without),
+        "mlp_post": added(without),
         "mlp_bias": added(mlp_bias),
         "ln_f_bias": _along(shift),
     }
 
 
-def neurons(seen: Seen, weights: Weights, layer: int, direction: Tensor) -> Tensor:
+def neuron_attribution(seen: Seen, weights: Weights, layer: int, direction: Tensor) -> Tensor:
     """What each neuron adds to ln_f · direction, likewise: mlp_post times its gradient.
 
     seen: a pass's ln_f_scale and that layer's mlp_post; returns (batch, query, inner).
@@ -81,7 +82,7 @@ def neurons(seen: Seen, weights: Weights, layer: int, direction: Tensor) -> Tens
     >>> weights["h.0.mlp.c_proj.weight"] = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> seen = {("mlp_post", 0): torch.tensor([[[2.0, 6.0, 9.0]]])}
     >>> seen |= {("ln_f_scale", None): torch.tensor([[[0.5]]])}
-    >>> neurons(seen, weights, 0, torch.tensor([1.0, 0.0])).tolist()
+    >>> neuron_attribution(seen, weights, 0, torch.tensor([1.0, 0.0])).tolist()
     [[[2.0, -6.0, 0.0]]]
     """
     post, scale = _leaf(seen["mlp_post", layer]), seen["ln_f_scale", None]

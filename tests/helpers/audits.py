@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.audit.report.one_pass import Pass
-from npgpt.audit.report.page import page
-from npgpt.cli.audit_facts import facts_of, recorded
+from npgpt.audit.report.audit import audit
+from npgpt.audit.report.recording import Recording
 from npgpt.gpt import GPT
 from npgpt.prompt import Prompt
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
@@ -15,13 +14,12 @@ from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 LONGER = dataclasses.replace(CONFIG, n_positions=80)  # for texts of single bytes
 
 
-def audited(prompt: Prompt, gpt: GPT | None = None) -> tuple[str, dict[str, Any], Pass]:
+def audited(prompt: Prompt, gpt: GPT | None = None) -> tuple[str, dict[str, Any], Recording]:
     """The page of an audit of it, the facts on the page, and the pass that they are of."""
     gpt = gpt or GPT(LONGER, parameters(LONGER), TOKENIZER)
-    of = recorded(gpt, prompt)
-    given = {"do_sample": True, "top_k": 9, "max_new_tokens": 2}
-    facts = facts_of(gpt, of, given, name="small", seed=0)
-    return page(facts, of), facts, of
+    settings = {"do_sample": True, "top_k": 9, "max_new_tokens": 2}
+    made = audit(gpt, prompt, name="small", settings=settings)
+    return made.page(), dict(made.facts), made.recording
 
 
 def odd_gpts() -> dict[str, GPT]:

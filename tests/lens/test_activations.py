@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.writes import head_results
+from npgpt.audit.output_directions import head_results
 from npgpt.trace import NAMES, Recorder
 from oracle.bounds.compare import excess
 from oracle.strategies.configs import inner_width

@@ -1,80 +1,139 @@
-"""What a recorded pass shows, as plain data: what `npgpt audit` prints, and what its page draws."""
+"""Facts of an audit: the readings of a pass as plain data, for JSON, the page and the tables."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.audit import attribution, frozen_norm, weights_report
-from npgpt.audit.report.checks import non_finite, verified
-from npgpt.audit.report.heads import striking, summaries
-from npgpt.audit.report.one_pass import Pass
-from npgpt.audit.report.predictions import lens, surprise
+from npgpt.audit.frozen_norm import Float64
+from npgpt.audit.head_summary import HeadSummary, outstanding_heads
+from npgpt.audit.logit_lens import NO_RANK, LensReading
+from npgpt.audit.next_token import NO_TOKEN, Ids
+from npgpt.audit.report.readings import Predictions, Readings, TargetAttribution, read
+from npgpt.audit.report.recording import Recording
+from npgpt.audit.report.verdict import verdict
+from npgpt.audit.sites import Site
+
+Name = Callable[[int], str]
 
 
-def gather(of: Pass, plain: Array) -> dict[str, Any]:
-    """All readings of a pass; plain: the logits of the same pass with nothing recorded.
+def gather(of: Recording, plain: Array) -> dict[str, Any]:
+    """`facts` of all readings of a pass; plain: its logits with nothing recorded."""
+    return facts(of, read(of, plain))
+
+
+def facts(of: Recording, readings: Readings) -> dict[str, Any]:
+    """All readings of a pass as plain data. Information is in nats, throughout.
 
     - tokens: id, text, nats, rank and probability of each (None of the first, which nothing
       predicts; the rank also where logits are NaN), and the `LISTED` likeliest in its place.
     - mean_nats: their mean, None of one token.
     - next: the likeliest after the last, none where its logits are NaN.
-    - verified: as `verified` gives it.
+    - verified: as `verdict` gives it.
     - logit_lens: depth by depth, position by position, the likeliest tokens; none where
       logits are NaN.
     - heads: to_previous, to_first, entropy (nats), each averaged over all queries but the first,
-      and induction; striking: the `STRIKING` heads that are highest in each, or lowest in entropy.
+      and induction; striking: the three heads that are highest in each, or lowest in entropy.
     - attribution: what each part adds to the logit of each token that came, at the position before
       it, and to that of the likeliest next token at the last position.
     - non_finite: activations with NaN or infinity, and how many. weights: `weights_report`.
     """
-    heads = summaries(of)
     return {
-        **surprise(of),
-        "verified": verified(of, same=plain.tobytes() == of.trace["logits"].tobytes()),
-        "logit_lens": lens(of),
-        "heads": heads,
-        "striking": striking(heads),
-        "attribution": _attribution(of),
-        "non_finite": non_finite(of),
-        "weights": dataclasses.asdict(weights_report.report(of.parameters)),
+        **_predicted(readings.predictions, of),
+        "verified": verdict(readings.error_ratios, same=readings.same_logits),
+        "logit_lens": _lens(readings.lens, of.name),
+        "heads": _heads(readings.heads),
+        "striking": {
+            kind: [_head(site) | {"value": value} for site, value in heads]
+            for kind, heads in outstanding_heads(readings.heads).items()
+        },
+        "attribution": _attribution(readings.attribution, of.name),
+        "non_finite": [
+            {"name": name, "layer": layer, "count": count}
+            for (name, layer), count in readings.non_finite.items()
+        ],
+        "weights": dataclasses.asdict(readings.weights),
     }
 
 
-def parts(found: Mapping[str, Any], position: int) -> list[tuple[str, float]]:
-    """The parts of an attribution, as `gather` gives it, at a position, the largest first."""
-    each = [
-        ("token embedding", found["token_embedding"][position]),
-        ("position embedding", found["position_embedding"][position]),
-        ("final norm bias", found["ln_f_bias"][position]),
+def likely(ids: Ids, probabilities: Float64, name: Name) -> list[dict[str, Any]]:
+    """The likeliest tokens after one position, none where its logits are NaN: (k,)."""
+    return [
+        {"id": token, "text": name(token), "probability": probability}
+        for token, probability in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        if token != NO_TOKEN
     ]
-    for layer, heads in enumerate(found["head"]):
-        each += [(f"layer {layer} head {head}", row[position]) for head, row in enumerate(heads)]
-        each += [
-            (f"layer {layer} attention bias", found["attn_bias"][layer][position]),
-            (f"layer {layer} MLP", found["mlp"][layer][position]),
-            (f"layer {layer} MLP bias", found["mlp_bias"][layer][position]),
-        ]
-    return sorted(each, key=lambda part: -abs(part[1]))
 
 
-def _attribution(of: Pass) -> dict[str, Any]:
-    logits = of.trace["logits"][0]
-    targets = np.append(of.tokens[0, 1:], np.argmax(logits[-1]))
-    rows = frozen_norm.unembedding(of.parameters, targets[None])
-    found = attribution.attribute(of.trace, of.parameters, of.config, rows)
-    # The text is one row, and that axis, the one before the last, goes.
-    fields = {
-        field.name: getattr(found, field.name)[..., 0, :].tolist()
-        for field in dataclasses.fields(found)
-    }
+def _predicted(of_tokens: Predictions, of: Recording) -> dict[str, Any]:
+    ids, nats = of.tokens[0].tolist(), of_tokens.nats.tolist()
+    ranks = [None if rank == NO_RANK else rank for rank in of_tokens.ranks.tolist()]
+    *instead, after = [
+        likely(top, shares, of.name)
+        for top, shares in zip(of_tokens.top_tokens, of_tokens.probabilities, strict=True)
+    ]
+    tokens = [
+        {
+            "id": token,
+            "text": of.name(token),
+            "nats": surprisal if position else None,
+            "rank": rank,
+            "probability": float(np.exp(-surprisal)) if position else None,
+            "likeliest": others,
+        }
+        for position, (token, surprisal, rank, others) in enumerate(
+            zip(ids, nats, ranks, [[], *instead], strict=True)
+        )
+    ]
+    mean = sum(nats[1:]) / len(nats[1:]) if nats[1:] else None
+    return {"tokens": tokens, "mean_nats": mean, "next": after}
+
+
+def _lens(lens: LensReading, name: Name) -> list[dict[str, Any]]:
+    return [
+        {
+            "depth": depth,
+            "positions": [
+                likely(ids, shares, name) for ids, shares in zip(top, probabilities, strict=True)
+            ],
+        }
+        for depth, top, probabilities in zip(
+            lens.depths, lens.top_tokens, lens.probabilities, strict=True
+        )
+    ]
+
+
+def _heads(summary: HeadSummary) -> list[dict[str, Any]]:
+    kinds = [field.name for field in dataclasses.fields(summary)]
+    return [
+        _head(Site("head_out", layer, (("head", head),)))
+        | {kind: float(getattr(summary, kind)[layer, head]) for kind in kinds}
+        for layer, head in np.ndindex(summary.entropy.shape)
+    ]
+
+
+def _head(site: Site) -> dict[str, Any]:
+    return {"part": str(site), "layer": site.layer, "head": dict(site.at)["head"]}
+
+
+def _attribution(found: TargetAttribution, name: Name) -> dict[str, Any]:
+    by_position = [found.parts.parts(position) for position in range(len(found.targets))]
     return {
-        "targets": [{"id": token, "text": of.name(token)} for token in targets.tolist()],
-        "logit": np.take_along_axis(logits, targets[:, None], axis=-1)[:, 0].tolist(),
-        "sum": found.total[0].tolist(),
-        **fields,
+        "targets": [{"id": token, "text": name(token)} for token in found.targets.tolist()],
+        "logit": found.logits.tolist(),
+        "sum": found.parts.total[0].tolist(),
+        "parts": [
+            {
+                "part": str(parts[0].site),
+                "kind": parts[0].kind,
+                "layer": parts[0].site.layer,
+                "head": dict(parts[0].site.at).get("head"),
+                "values": [part.value for part in parts],
+            }
+            for parts in zip(*by_position, strict=True)
+        ],
     }

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from npgpt.arrays import quiet
-from npgpt.audit.report.facts import parts
-from npgpt.audit.report.one_pass import Pass
+from npgpt.audit.attribution import size_order
 from npgpt.audit.report.page import window
+from npgpt.audit.report.recording import Recording
 from npgpt.checkpoints.files import replacing
 from npgpt.errors import CheckpointError, SettingError
 
@@ -41,7 +41,7 @@ def require_matplotlib() -> Any:
     return matplotlib
 
 
-def draw(folder: Path, facts: Mapping[str, Any], of: Pass) -> list[Path]:
+def draw(folder: Path, facts: Mapping[str, Any], of: Recording) -> list[Path]:
     """Write the figures of `facts.gather` into a folder, made if need be; their paths.
 
     Raises SettingError without matplotlib, and CheckpointError where a file cannot be written.
@@ -62,7 +62,7 @@ def draw(folder: Path, facts: Mapping[str, Any], of: Pass) -> list[Path]:
     return written
 
 
-def _figures(matplotlib: Any, facts: Mapping[str, Any], of: Pass) -> Iterator[Any]:
+def _figures(matplotlib: Any, facts: Mapping[str, Any], of: Recording) -> Iterator[Any]:
     yield _surprisal(matplotlib, facts)
     yield _lens(matplotlib, facts)
     yield _attention(matplotlib, facts, of)
@@ -71,12 +71,12 @@ def _figures(matplotlib: Any, facts: Mapping[str, Any], of: Pass) -> Iterator[An
 
 def _surprisal(matplotlib: Any, facts: Mapping[str, Any]) -> Any:
     tokens = facts["tokens"][-_MOST_TOKENS:]
-    bits = [math.nan if t["nats"] is None else t["nats"] / math.log(2) for t in tokens]
+    nats = [math.nan if t["nats"] is None else t["nats"] for t in tokens]
     figure = _figure(matplotlib, 1.5 + 0.22 * len(tokens), 2.4)
     axes = figure.subplots()
-    axes.bar(range(len(tokens)), bits, color=_WARM, width=0.7)
+    axes.bar(range(len(tokens)), nats, color=_WARM, width=0.7)
     axes.set_xticks(range(len(tokens)), [_visible(t["text"]) for t in tokens], rotation=90)
-    axes.set_ylabel("surprisal in bits")
+    axes.set_ylabel("surprisal in nats")
     axes.set_xlim(-0.6, len(tokens) - 0.4)
     return figure
 
@@ -105,7 +105,7 @@ def _top(likely: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return likely[0] if likely else {"text": "", "probability": math.nan}
 
 
-def _attention(matplotlib: Any, facts: Mapping[str, Any], of: Pass) -> Any:
+def _attention(matplotlib: Any, facts: Mapping[str, Any], of: Recording) -> Any:
     layers, heads = of.config.n_layer, of.config.n_head
     shown = window(of.tokens.shape[1], layers, heads)
     figure = _figure(matplotlib, 0.5 + 1.05 * heads, 0.4 + 1.05 * layers)
@@ -130,7 +130,8 @@ def _attention(matplotlib: Any, facts: Mapping[str, Any], of: Pass) -> Any:
 
 def _attribution(matplotlib: Any, facts: Mapping[str, Any]) -> Any:
     found = facts["attribution"]
-    order = parts(found, -1)
+    last = [(part["part"], part["values"][-1]) for part in found["parts"]]
+    order = sorted(last, key=lambda part: size_order(part[1]))
     most, rest = order[:_MOST_PARTS], order[_MOST_PARTS:]
     if rest:
         most.append((f"the other {len(rest)} together", sum(value for _, value in rest)))

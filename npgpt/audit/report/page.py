@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt.arrays import Array
-from npgpt.audit.report.one_pass import Pass
+from npgpt.audit.report.recording import Recording
 
 MOST_WEIGHTS = 3_000_000  # attention weights that a page holds, a byte each
 MOST_CELLS = 8_000  # of the logit lens
@@ -23,7 +23,7 @@ _LEVELS = 255
 _TEMPLATE, _HERE = "page.html", "DATA_OF_THE_AUDIT"
 
 
-def page(facts: Mapping[str, Any], of: Pass) -> str:
+def page(facts: Mapping[str, Any], of: Recording) -> str:
     """The page, of `facts.gather` with what else is to be said: model, prompt, decisions.
 
     Of a long text it draws the logit lens and the attention of the last positions only, as many

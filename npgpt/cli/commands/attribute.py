@@ -1,34 +1,29 @@
-"""`npgpt attribute`: what each part of the model adds to a logit."""
+"""`npgpt attribute`: direct logit attribution, what each part adds to a next token's logit."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from npgpt.arrays import Array, quiet
-from npgpt.audit.attribution import RECORD, Attribution, attribute, neurons
-from npgpt.audit.frozen_norm import Float64, unembedding
-from npgpt.audit.token_text import text_of, texts
-from npgpt.audit.writes import neuron_writes, top_tokens
+from npgpt.audit.attribution import Part, largest_first
+from npgpt.audit.logit_attribution import LogitAttribution, NeuronAttribution, attribute_logit
+from npgpt.audit.token_text import described, label, text_of, texts
 from npgpt.cli.argument_types import natural, whole
 from npgpt.cli.arguments import (
     add_position,
     add_prompt,
     add_token,
-    check_distinct,
     load_model,
     prompt_tokens,
     read_prompt,
     read_token_pair,
     resolve_position,
 )
-from npgpt.cli.attribute_tables import print_found, size
 from npgpt.cli.command import Command
-from npgpt.cli.output import print_json
-from npgpt.errors import NonFiniteError, SettingError
+from npgpt.cli.output import number, print_grid, print_json, print_table, short, signed
+from npgpt.errors import SettingError
 from npgpt.gpt import GPT
-from npgpt.trace import Recorder
 
 _EXAMPLES = """\
   npgpt attribute "To be, or not to"
@@ -41,7 +36,6 @@ _EXAMPLES = """\
       also the neurons of layer 5's MLP that add most, and the tokens that each makes likelier
 """
 _SIZE, _FORWARD = "size", "forward"
-_MOVED = 3  # tokens that a neuron makes likelier, and less likely
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -78,113 +72,131 @@ def _run(arguments: Namespace) -> None:
             f"--neurons is {layer}; the model has {layers} layers"
             + (f": give one of 0 to {layers - 1}" if layers else "")
         )
-    at = resolve_position(arguments.position, len(row))
-    neuron_names = [] if layer is None else [f"mlp_post.{layer}"]
-    trace = gpt.trace(row, (*RECORD, "logits", *neuron_names))
-    token = likeliest(trace["logits"][0, at]) if token is None else token
-    check_distinct(gpt, token, against)
-    with quiet():
-        found = readings(gpt, trace, row, at, token, against, layer, top=arguments.top)
-        if arguments.sort == _SIZE:
-            found["parts"].sort(key=lambda part: size(part["value"]))
-        if arguments.json:
-            print_json(found)
-        else:
-            print_found(gpt, found, arguments.top)
+    reading = attribute_logit(
+        gpt,
+        row,
+        token=token,
+        against=against,
+        position=resolve_position(arguments.position, len(row)),
+        neurons_of=layer,
+        neurons=arguments.top,
+    )
+    parts = list(reading.parts)
+    if arguments.sort == _SIZE:
+        parts = largest_first(parts)
+    if arguments.json:
+        print_json(_fields(gpt, reading, parts))
+    else:
+        _print(gpt, reading, parts, arguments.top)
 
 
-def likeliest(logits: Array) -> int:
-    """The token of the largest logit, of equal ones the lowest id; NonFiniteError for NaN."""
-    if np.isnan(logits).any():
-        raise NonFiniteError("the logits are NaN, so no token is the likeliest; give --token")
-    return int(np.argmax(logits))
-
-
-def readings(
-    gpt: GPT,
-    trace: Recorder,
-    row: Sequence[int],
-    at: int,
-    token: int,
-    against: int | None = None,
-    layer: int | None = None,
-    *,
-    top: int = 0,
-) -> dict[str, Any]:
-    """The parts of a logit, or of the difference of two, at a position of a traced text.
-
-    A dict, as --json prints it: the text; position, token, against; logit, as the model computed
-    it, sum of the parts, difference of both; scale, which the final layer norm is held to; parts,
-    here in the order of the forward pass; neurons of the layer asked for, else None: activations
-    and values of all, and, of the `top` largest, at most 3 tokens whose logits each raises most,
-    likelier, and 3 whose it lowers most, less_likely.
-    """
-    direction = unembedding(gpt.parameters, np.array(token))
-    logits = trace["logits"][0, at].astype(np.float64)
-    logit = float(logits[token])
-    if against is not None:
-        direction = direction - unembedding(gpt.parameters, np.array(against))
-        logit -= float(logits[against])
-    found = attribute(trace, gpt.parameters, gpt.config, direction)
-    total = float(found.total[0, at])
+def _fields(gpt: GPT, reading: LogitAttribution, parts: Iterable[Part]) -> dict[str, Any]:
     return {
-        "tokens": list(row),
-        "pieces": texts(gpt, row),
-        "position": at,
-        "token": token,
-        "piece": text_of(gpt, token),
-        "against": against,
-        "against_piece": None if against is None else text_of(gpt, against),
-        "logit": logit,
-        "sum": total,
-        "difference": total - logit,
-        "scale": float(trace["ln_f_scale"][0, at, 0]),
-        "parts": [*_parts(found, at)],
-        "neurons": None if layer is None else _neurons(gpt, trace, at, layer, direction, top),
+        "tokens": reading.tokens,
+        "pieces": texts(gpt, reading.tokens.tolist()),
+        "position": reading.position,
+        "token": reading.token,
+        "piece": text_of(gpt, reading.token),
+        "against": reading.against,
+        "against_piece": None if reading.against is None else text_of(gpt, reading.against),
+        "logit": reading.logit,
+        "sum": reading.total,
+        "difference": reading.difference,
+        "scale": reading.scale,
+        "parts": [
+            {
+                "part": str(part.site),
+                "kind": part.kind,
+                "layer": part.site.layer,
+                "head": dict(part.site.at).get("head"),
+                "value": part.value,
+            }
+            for part in parts
+        ],
+        "neurons": None if reading.neurons is None else _neuron_fields(reading.neurons),
     }
 
 
-def _parts(found: Attribution, at: int) -> Iterator[dict[str, Any]]:
-    """In the order of the forward pass."""
-
-    def part(kind: str, value: float, layer: int | None = None, head: int | None = None) -> Any:
-        place = "" if layer is None else f" {layer}" if head is None else f" {layer}.{head}"
-        return {"part": kind + place, "kind": kind, "layer": layer, "head": head, "value": value}
-
-    yield part("token_embedding", float(found.token_embedding[0, at]))
-    yield part("position_embedding", float(found.position_embedding[0, at]))
-    for layer, heads in enumerate(found.head[:, :, 0, at].tolist()):
-        yield from (part("head", value, layer, head) for head, value in enumerate(heads))
-        for kind in ("attn_bias", "mlp", "mlp_bias"):
-            yield part(kind, float(getattr(found, kind)[layer, 0, at]), layer)
-    yield part("ln_f_bias", float(found.ln_f_bias[0, at]))
-
-
-def _neurons(
-    gpt: GPT, trace: Recorder, at: int, layer: int, direction: Array, top: int
-) -> dict[str, Any]:
-    """Each neuron's activation and what it adds, and, of the largest, which tokens it moves."""
-    values = neurons(trace, gpt.parameters, layer, direction)[0, at]
-    active = trace["mlp_post", layer][0, at]
-    largest = sorted(range(len(values)), key=lambda number: size(values[number]))[:top]
-    writes = [neuron_writes(gpt.parameters, gpt.config, layer, number) for number in largest]
-    written = active[largest, None] * np.reshape(writes, (-1, gpt.config.n_embd))
-    moved = zip(largest, _raised(gpt, written), _raised(gpt, -written), strict=True)
+def _neuron_fields(neurons: NeuronAttribution) -> dict[str, Any]:
     return {
-        "layer": layer,
-        "activations": active.tolist(),
-        "values": values.tolist(),
+        "layer": neurons.layer,
+        "activations": neurons.activations,
+        "values": neurons.values,
         "largest": [
-            {"neuron": number, "likelier": likelier, "less_likely": less}
-            for number, likelier, less in moved
+            {
+                "part": str(each.site),
+                "neuron": dict(each.site.at)["inner"],
+                "likelier": each.likelier,
+                "less_likely": each.less_likely,
+            }
+            for each in neurons.largest
         ],
     }
 
 
-def _raised(gpt: GPT, written: Float64) -> list[list[int]]:
-    """The tokens whose logits each vector (n, embd) raises most; none for one that raises none."""
-    ids, by = top_tokens(written, gpt.parameters, k=min(_MOVED, gpt.config.vocab_size))
-    return [row[more > 0].tolist() for row, more in zip(ids, by, strict=True)]
+def _print(gpt: GPT, reading: LogitAttribution, parts: list[Part], top: int) -> None:
+    """The `top` largest parts and neurons one by one, the others as one sum."""
+    whose = "the logit of " + described(gpt, reading.token)
+    if reading.against is not None:
+        whose += " less that of " + described(gpt, reading.against)
+    here = described(gpt, int(reading.tokens[reading.position]))
+    print(f"{whose}, after position {reading.position}, {here}\n")
+    largest = {part.site for part in largest_first(parts)[:top]}
+    rest = [part for part in parts if part.site not in largest]
+    rows = [("part", "adds")]
+    rows += [(str(part.site), signed(part.value)) for part in parts if part.site in largest]
+    if rest:
+        rows.append(
+            (f"{len(rest)} smaller {'parts' if len(rest) > 1 else 'part'}", signed(_sum(rest)))
+        )
+    print_grid(rows)
+    print()
+    print_grid(
+        [
+            (group, signed(_sum(part for part in parts if _group(part) == group)))
+            for group in ("heads", "MLPs", "embeddings", "biases")
+        ]
+    )
+    print()
+    print_grid(
+        [
+            ("sum of all parts", number(reading.total, ".6f")),
+            ("the model's", number(reading.logit, ".6f")),
+            ("difference (rounding)", f"{reading.difference:.1e}"),
+        ]
+    )
+    print(f"\nthe final layer norm is held to the scale it had, {number(reading.scale)}")
+    if reading.neurons is not None:
+        _print_neurons(gpt, reading.neurons)
+
+
+def _print_neurons(gpt: GPT, neurons: NeuronAttribution) -> None:
+    layer, count = neurons.layer, len(neurons.values)
+    print(f"\nneurons of layer {layer}, the {len(neurons.largest)} that add most of {count}:\n")
+    rows = [("neuron", "adds", "activation", "makes likelier", "makes less likely")]
+    for each in neurons.largest:
+        words = (_words(gpt, each.likelier), _words(gpt, each.less_likely))
+        rows.append((str(each.site), signed(each.value), number(each.activation), *words))
+    print_table(rows, left=1)
+    together = signed(float(np.sum(neurons.values)))
+    print(f"\nall neurons together: {together}, which is mlp_post {layer}")
+
+
+def _words(gpt: GPT, tokens: Iterable[int]) -> str:
+    return " ".join(short(label(gpt, token)) for token in tokens) or "-"
+
+
+def _sum(parts: Iterable[Part]) -> float:
+    return float(np.sum([part.value for part in parts]))
+
+
+def _group(part: Part) -> str:
+    return {
+        "head": "heads",
+        "mlp_post": "MLPs",
+        "token_embedding": "embeddings",
+        "position_embedding": "embeddings",
+    }.get(part.kind, "biases")
 
 
 COMMAND = Command(

@@ -2,19 +2,17 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from npgpt.audit import saved
-from npgpt.audit.report import figures, page
-from npgpt.audit.report.checks import verdict
-from npgpt.audit.report.one_pass import Pass
+from npgpt.audit.report import figures
+from npgpt.audit.report.audit import Audit, audit
+from npgpt.audit.report.verdict import verdict
 from npgpt.checkpoints.files import replacing
 from npgpt.cli import options
 from npgpt.cli.argument_types import natural
 from npgpt.cli.arguments import add_prompt, load_model, read_prompt
-from npgpt.cli.audit_facts import facts_of, recorded
-from npgpt.cli.audit_summary import print_summary, print_verdict
 from npgpt.cli.command import Command
+from npgpt.cli.commands.audit_tables import print_summary, print_verdict
 from npgpt.cli.output import print_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.gpt import GPT
@@ -35,7 +33,7 @@ _EXAMPLES = """\
 
 
 # Settings that take an assistant, or that add to what only `npgpt generate` prints.
-_NOT_TOLD = ("num_assistant_tokens", "output_scores", "pad_token_id")
+_WITHOUT = ("num_assistant_tokens", "output_scores", "pad_token_id")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -65,7 +63,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=natural,
         help="what chance starts from, where tokens are drawn (default: 0)",
     )
-    options.add_settings(parser, without=_NOT_TOLD)
+    options.add_settings(parser, without=_WITHOUT)
 
 
 def _run(arguments: Namespace) -> int:
@@ -77,18 +75,17 @@ def _run(arguments: Namespace) -> int:
     if arguments.html is not None:
         _check_place(arguments.html)
     gpt = load_model(arguments)
-    of = recorded(gpt, prompt)
     name = "the model that ships" if arguments.model is None else arguments.model.name
-    given = options.settings(arguments)
-    facts = facts_of(gpt, of, given, name=name, seed=arguments.seed or 0)
-    written = _write(arguments, gpt, of, facts)
+    settings, seed = options.settings(arguments), arguments.seed or 0
+    audited = audit(gpt, prompt, name=name, settings=settings, seed=seed)
+    written = _write(arguments, gpt, audited)
     if arguments.json:
-        print_json(facts)
+        print_json(audited.facts)
     else:
-        print_summary(facts)
+        print_summary(audited.facts)
         for path in written:
             print(f"wrote {path}")
-    return 0 if facts["verified"]["ok"] else 1
+    return 0 if audited.ok else 1
 
 
 def _verify(arguments: Namespace) -> int:
@@ -113,17 +110,18 @@ def _verify(arguments: Namespace) -> int:
     return 0 if found["ok"] else 1
 
 
-def _write(arguments: Namespace, gpt: GPT, of: Pass, facts: dict[str, Any]) -> list[Path]:
+def _write(arguments: Namespace, gpt: GPT, audited: Audit) -> list[Path]:
     """Write what was asked for; the paths."""
     written = []
     if arguments.save is not None:
-        saved.save_recorded(arguments.save, gpt, of.tokens, of.trace)
+        recording = audited.recording
+        saved.save_recorded(arguments.save, gpt, recording.tokens, recording.trace)
         written.append(arguments.save)
     if arguments.html is not None:
-        _write_page(arguments.html, page.page(facts, of).encode())
+        _write_page(arguments.html, audited.page().encode())
         written.append(arguments.html)
     if arguments.png is not None:
-        written += figures.draw(arguments.png, facts, of)
+        written += figures.draw(arguments.png, audited.facts, audited.recording)
     return written
 
 

@@ -12,7 +12,7 @@ from npgpt import threads
 from npgpt.cli.argument_types import natural
 from npgpt.cli.arguments import add_dtype, add_model, load_model
 from npgpt.cli.command import Command
-from npgpt.cli.machine import Machine, flops, matrices, measure, median, seconds
+from npgpt.cli.commands.machine import Machine, flops, matrices, measure, median, seconds
 from npgpt.cli.output import print_json, print_table
 from npgpt.config import RELEASED, Config
 from npgpt.errors import SettingError

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import npgpt.gpt
-from npgpt.audit import saved, trace_json
+from npgpt.audit import saved
 from npgpt.audit.difference import Comparison, Difference, compare
-from npgpt.audit.saved import Saved
+from npgpt.audit.saved import Saved, metadata
 from npgpt.cli.argument_types import token_ids
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
@@ -52,7 +52,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dtype",
-        choices=trace_json.DTYPES,
+        choices=metadata.DTYPES,
         help="compute in it (default: as the trace beside the model, or float32)",
     )
     parser.add_argument(
@@ -68,7 +68,7 @@ def _run(arguments: Namespace) -> int:
     known = next((trace for trace in traces if trace is not None), None)
     prompt = _prompt(arguments, traces, known)
     recorded = ["*"] if known is None else sorted({name for name, _ in known.trace.arrays})
-    dtype = arguments.dtype or (known.dtype if known else trace_json.DTYPES[0])
+    dtype = arguments.dtype or (known.dtype if known else metadata.DTYPES[0])
     with tempfile.TemporaryDirectory(prefix="npgpt-diff-") as scratch:
         pair = [
             trace
@@ -88,7 +88,7 @@ def _run(arguments: Namespace) -> int:
 
 
 def _is_trace(path: Path) -> bool:
-    return os.path.exists(path / trace_json.FILE)  # False too for a path that is too long
+    return os.path.exists(path / metadata.FILE)  # False too for a path that is too long
 
 
 def _prompt(arguments: Namespace, traces: list[Saved | None], known: Saved | None) -> Prompt:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import npgpt.gpt
+from npgpt.audit.report.decisions import ledger_data
 from npgpt.cli import options
 from npgpt.cli.argument_types import natural
 from npgpt.cli.arguments import add_dtype, add_memory, add_model, add_text, load_model, read_prompt
 from npgpt.cli.command import Command
-from npgpt.cli.explain import ledger_data, print_ledger
+from npgpt.cli.commands.ledger_tables import print_ledger
 from npgpt.cli.output import print_json
 from npgpt.decoding.generation import Generation
 from npgpt.errors import SettingError

@@ -1,14 +1,11 @@
-"""`npgpt lens`: what the model would say at each depth, if it stopped there."""
+"""`npgpt lens`: the logit lens, what the model would predict if it stopped at each depth."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from npgpt.arrays import Array
-from npgpt.audit.logit_lens import depths, logit_lens
-from npgpt.audit.token_text import text_of, texts
+from npgpt.audit.logit_lens import NO_RANK, LensReading, lens
+from npgpt.audit.next_token import NO_TOKEN
+from npgpt.audit.token_text import described, label, text_of, texts
 from npgpt.cli.argument_types import natural, whole
 from npgpt.cli.arguments import (
     add_position,
@@ -19,11 +16,9 @@ from npgpt.cli.arguments import (
     resolve_position,
 )
 from npgpt.cli.command import Command
-from npgpt.cli.lens_tables import print_all, print_one
-from npgpt.cli.output import print_json
+from npgpt.cli.output import print_grid, print_json, short
 from npgpt.errors import SettingError
 from npgpt.gpt import GPT
-from npgpt.ops.softmax import softmax
 
 _TOP = 4
 _EXAMPLES = """\
@@ -36,6 +31,9 @@ _EXAMPLES = """\
   npgpt lens --json --tokens "1 2 3"
       each position that is asked for, with its depths: ids, probabilities, ranks
 """
+
+
+_RANK = "; rank 0 is the likeliest"
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -63,82 +61,118 @@ def _run(arguments: Namespace) -> None:
         raise SettingError(f"--top is {top}; give 1 to {known}, the number of tokens")
     is_all = arguments.position is None
     at = list(range(len(row))) if is_all else [resolve_position(arguments.position, len(row))]
-    found = readings(gpt, row, at, top=top)
+    reading = lens(gpt, row, at, top=top)
     if arguments.json:
-        print_json({"tokens": row, "pieces": texts(gpt, row), "positions": found})
+        print_json(_fields(gpt, reading))
     elif is_all:
-        print_all(gpt, found)
+        _print_all(gpt, reading)
     else:
-        print_one(gpt, found[0])
+        _print_one(gpt, reading)
 
 
-def readings(
-    gpt: GPT, row: Sequence[int], positions: Sequence[int], *, top: int
-) -> list[dict[str, Any]]:
-    """The lens at some positions of a text: for each a dict, as --json prints it.
-
-    position, token, piece; next_token and next_piece of the text, None at its end; settled_at, the
-    first depth from which on the likeliest token is the model's own; depths, each with tokens,
-    pieces and probabilities of the `top` likeliest, next_rank (0 is the likeliest) and
-    next_probability. The last depth holds the model's own answer. Where logits are NaN nothing is
-    the likeliest: the lists are empty and there is no rank.
-    """
-    layers = gpt.config.n_layer
-    stream = ("resid_pre", f"resid_post.{layers - 1}") if layers else ("*_embedding",)
-    trace = gpt.trace(row, (*stream, "logits"))
-    following = [row[at + 1] if at + 1 < len(row) else None for at in positions]
-    found: list[list[dict[str, Any]]] = [[] for _ in positions]
-    places = depths(trace, gpt.config)
-    for number, (name, residual) in enumerate(places, 1):
-        is_last = number == len(places)
-        logits = (
-            trace["logits"][:, positions]
-            if is_last
-            else logit_lens(residual[:, positions], gpt.parameters, gpt.config)
-        )
-        for own, token, listed in zip(logits[0], following, found, strict=True):
-            listed.append({"depth": name, **_depth(gpt, own, token, top)})
-    return [
-        {
-            "position": at,
-            "token": row[at],
-            "piece": text_of(gpt, row[at]),
-            "next_token": token,
-            "next_piece": None if token is None else text_of(gpt, token),
-            "settled_at": _settled(listed),
-            "depths": listed,
-        }
-        for at, token, listed in zip(positions, following, found, strict=True)
-    ]
-
-
-def _depth(gpt: GPT, logits: Array, following: int | None, top: int) -> dict[str, Any]:
-    is_number = not np.isnan(logits).any()
-    likely = softmax(logits.astype(np.float64))
-    ids = np.argsort(-logits, kind="stable")[:top].tolist() if is_number else []
-    rank = probability = None
-    if is_number and following is not None:
-        rank = int(np.count_nonzero(logits > logits[following]))
-        probability = float(likely[following])
+def _fields(gpt: GPT, reading: LensReading) -> dict[str, Any]:
     return {
-        "tokens": ids,
-        "pieces": texts(gpt, ids),
-        "probabilities": likely[ids].tolist(),
-        "next_rank": rank,
-        "next_probability": probability,
+        "tokens": reading.tokens,
+        "pieces": texts(gpt, reading.tokens.tolist()),
+        "positions": [_position_fields(gpt, reading, n) for n in range(len(reading.positions))],
     }
 
 
-def _settled(listed: Sequence[dict[str, Any]]) -> str | None:
-    """The first depth from which on the likeliest token stays the last depth's."""
-    if not listed[-1]["tokens"]:
-        return None
-    settled: str = listed[-1]["depth"]
-    for each in reversed(listed):
-        if each["tokens"][:1] != listed[-1]["tokens"][:1]:
-            break
-        settled = each["depth"]
-    return settled
+def _position_fields(gpt: GPT, reading: LensReading, n: int) -> dict[str, Any]:
+    """One position: number `n` of those that were read."""
+    token = _token(reading, n)
+    following = int(reading.next_tokens[n])
+    return {
+        "position": int(reading.positions[n]),
+        "token": token,
+        "piece": text_of(gpt, token),
+        "next_token": None if following == NO_TOKEN else following,
+        "next_piece": None if following == NO_TOKEN else text_of(gpt, following),
+        "settled_at": _settled(reading, n),
+        "depths": [_depth_fields(gpt, reading, depth, n) for depth in range(len(reading.depths))],
+    }
+
+
+def _depth_fields(gpt: GPT, reading: LensReading, depth: int, n: int) -> dict[str, Any]:
+    tokens = [token for token in reading.top_tokens[depth, n].tolist() if token != NO_TOKEN]
+    is_ranked = reading.next_ranks[depth, n] != NO_RANK
+    return {
+        "depth": reading.depths[depth],
+        "tokens": tokens,
+        "pieces": texts(gpt, tokens),
+        "probabilities": reading.probabilities[depth, n, : len(tokens)],
+        "next_rank": int(reading.next_ranks[depth, n]) if is_ranked else None,
+        "next_probability": float(reading.next_probabilities[depth, n]) if is_ranked else None,
+    }
+
+
+def _print_one(gpt: GPT, reading: LensReading) -> None:
+    """One position: a line for each depth."""
+    following = int(reading.next_tokens[0])
+    print(f"after position {reading.positions[0]}, {described(gpt, _token(reading, 0))}")
+    is_nan = (reading.top_tokens == NO_TOKEN).all()
+    columns = range(1 if is_nan else reading.top_tokens.shape[-1])
+    has_next = following != NO_TOKEN
+    rows = [["depth", *(str(n + 1) for n in columns), *(["next", "rank"] if has_next else [])]]
+    for depth, name in enumerate(reading.depths):
+        cells = [_likely(gpt, reading, depth, 0, column) for column in columns]
+        if has_next:
+            cells.append(f"{reading.next_probabilities[depth, 0]:.3f}")
+            cells.append(_ranked(reading, depth, 0))
+        rows.append([name, *cells])
+    print_grid(rows)
+    print()
+    if has_next:
+        print(f"next: the text's own next token, {described(gpt, following)}{_RANK}")
+    settled = _settled(reading, 0)
+    if settled is None:
+        print("the logits are NaN: the model has no answer")
+    else:
+        answer = described(gpt, int(reading.top_tokens[-1, 0, 0]))
+        print(f"{reading.depths[-1]} is the model's answer, {answer}, the likeliest from {settled}")
+
+
+def _print_all(gpt: GPT, reading: LensReading) -> None:
+    """All positions: a column for each, with the likeliest token at each depth."""
+    columns = []
+    for n, position in enumerate(reading.positions.tolist()):
+        cells = []
+        for depth in range(len(reading.depths)):
+            has_next = reading.next_tokens[n] != NO_TOKEN
+            rank = f" #{_ranked(reading, depth, n)}" if has_next else ""
+            cells.append(_likely(gpt, reading, depth, n, 0) + rank)
+        token = short(label(gpt, _token(reading, n)))
+        columns.append([str(position), token, *cells, _settled(reading, n) or "-"])
+    rows = [["position", "token", *reading.depths, "settled"], *columns]
+    print_grid(list(zip(*rows, strict=True)))
+    print()
+    print("each cell: the likeliest next token, its probability,")
+    print(f"  #rank of the text's own next token{_RANK}")
+    print(
+        "settled: the depth from which on the likeliest token is the model's answer, "
+        f"{reading.depths[-1]}"
+    )
+
+
+def _token(reading: LensReading, n: int) -> int:
+    return int(reading.tokens[reading.positions[n]])
+
+
+def _settled(reading: LensReading, n: int) -> str | None:
+    depth = int(reading.settled[n])
+    return None if depth < 0 else reading.depths[depth]
+
+
+def _likely(gpt: GPT, reading: LensReading, depth: int, n: int, column: int) -> str:
+    token = int(reading.top_tokens[depth, n, column])
+    if token == NO_TOKEN:
+        return "nan"
+    return f"{short(label(gpt, token))} {reading.probabilities[depth, n, column]:.3f}"
+
+
+def _ranked(reading: LensReading, depth: int, n: int) -> str:
+    rank = int(reading.next_ranks[depth, n])
+    return "-" if rank == NO_RANK else str(rank)
 
 
 COMMAND = Command(

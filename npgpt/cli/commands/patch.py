@@ -1,31 +1,37 @@
-"""`npgpt patch`: the same run again and again, each time with another part of it changed."""
+"""`npgpt patch`: activation patching, ablation and causal tracing, one part after another."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
 import numpy as np
 
-from npgpt.arrays import quiet
-from npgpt.audit import sweeps
+from npgpt.audit import patching, sweeps
+from npgpt.audit.next_token import check_distinct, likeliest_token
+from npgpt.audit.patching import Change, Groups, PatchReading
+from npgpt.audit.sites import parse
 from npgpt.audit.token_text import text_of, texts
-from npgpt.cli import patching
-from npgpt.cli.argument_types import natural, number, whole
+from npgpt.cli.argument_types import natural, number, token_ids, whole
 from npgpt.cli.arguments import (
     add_prompt,
     add_token,
-    check_distinct,
+    count_tokens,
+    describe_tokens,
     load_model,
     prompt_tokens,
     read_prompt,
     read_token_pair,
+    resolve_position,
 )
 from npgpt.cli.command import Command
-from npgpt.cli.commands.attribute import likeliest
+from npgpt.cli.commands.patch_tables import print_tables
 from npgpt.cli.output import print_json
-from npgpt.cli.patch_tables import print_found
+from npgpt.errors import PromptError, SettingError
 from npgpt.gpt import GPT
-from npgpt.trace import compose
+from npgpt.quoting import brief, quoted
+from npgpt.trace import OUTSIDE_BLOCKS, check_place
 
+_RESID = "resid_pre"
+_POSITIONS, _HEADS, _SITES = "positions", "heads", "places"
 _EXAMPLES = """\
   npgpt patch "my lord and his" --from "my lady and his"
       TEXT is run with the residual stream of one layer and position taken from the run on --from:
@@ -83,7 +89,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--name",
         metavar="NAME",
         help="an activation of each layer, such as attn_out, one position in turn (default: "
-        f"{patching.RESID}; with --ablate: --heads)",
+        f"{_RESID}; with --ablate: --heads)",
     )
     where.add_argument(
         "--heads", action="store_const", const=True, help="the output of each head in turn"
@@ -108,48 +114,42 @@ def _positions(text: str) -> list[int]:
 
 def _run(arguments: Namespace) -> None:
     text = read_prompt(arguments)
-    patching.check(arguments)
+    _check(arguments)
     gpt = load_model(arguments)
     row = prompt_tokens(gpt, text)
-    found = readings(gpt, arguments, row)
-    if arguments.json:
-        print_json(found)
-    else:
-        print_found(gpt, found)
-
-
-def readings(gpt: GPT, arguments: Namespace, row: list[int]) -> dict[str, Any]:
-    """The metric of each changed run, as --json prints it.
-
-    tokens and pieces of TEXT; change, "patch", "zero", "mean" or "restore", with what it takes
-    (from_tokens, from_pieces; corrupted, noise, seed); metric, "probability" or "logit difference",
-    with its token and against; sweep, over "positions" or "heads" of each layer of the activation
-    name, or at places, all at once; unpatched, the metric of the run before parts are changed;
-    target, that of the run that they are taken from; values, (layer, position), (layer, head) or
-    one number; effects, of their shape: where there is a target, 0 for unpatched and 1 for target,
-    null if these are equal, else value − unpatched.
-    """
-    groups, shape = patching.groups(gpt, arguments, len(row))
+    groups = _groups(gpt, arguments, len(row))
     token, against = read_token_pair(gpt, arguments)
-    token = likeliest(gpt.trace(row, "logits")["logits"][0, -1]) if token is None else token
+    if token is None:
+        token = likeliest_token(gpt.trace(row, "logits")["logits"][0, -1])
     check_distinct(gpt, token, against)
     metric = (
         sweeps.probability(token) if against is None else sweeps.logit_difference(token, against)
     )
-    names = sorted({where.name for group in groups for where in group})
-    with quiet():
-        change = patching.change(gpt, arguments, row, names, metric)
-        run = sweeps.runner(np.array([row]), gpt.parameters, gpt.config, metric)
-        base = run(change.before)
-        taps = (compose(*map(change.to, group)) for group in groups)
-        values = sweeps.sweep(run, taps, before=change.before).reshape(shape)
-        effects = patching.effects(values, base, change.target)
+    names = sorted({site.activation for group in groups[0] for site in group})
+    change = _change(gpt, arguments, row, names, metric)
+    reading = patching.run_changed(gpt, row, change, groups, metric)
+    fields = _fields(gpt, arguments, reading, names[0], token, against)
+    if arguments.json:
+        print_json(fields)
+    else:
+        print_tables(gpt, fields)
+
+
+def _fields(
+    gpt: GPT,
+    arguments: Namespace,
+    reading: PatchReading,
+    name: str,
+    token: int,
+    against: int | None,
+) -> dict[str, Any]:
+    change, source = reading.change, reading.change.source
     return {
-        "tokens": row,
-        "pieces": texts(gpt, row),
+        "tokens": reading.tokens,
+        "pieces": texts(gpt, reading.tokens.tolist()),
         "change": change.kind,
-        "from_tokens": change.other,
-        "from_pieces": None if change.other is None else texts(gpt, change.other),
+        "from_tokens": source,
+        "from_pieces": None if source is None else texts(gpt, source.tolist()),
         "corrupted": change.corrupted,
         "noise": change.noise,
         "seed": change.seed,
@@ -158,14 +158,98 @@ def readings(gpt: GPT, arguments: Namespace, row: list[int]) -> dict[str, Any]:
         "piece": text_of(gpt, token),
         "against": against,
         "against_piece": None if against is None else text_of(gpt, against),
-        "sweep": patching.swept(arguments),
-        "name": names[0] if arguments.at is None else None,
+        "sweep": _swept(arguments),
+        "name": name if arguments.at is None else None,
         "places": arguments.at,
-        "unpatched": base,
+        "unpatched": reading.unpatched,
         "target": change.target,
-        "values": values,
-        "effects": effects,
+        "values": reading.values,
+        "effects": reading.effects,
     }
+
+
+def _check(arguments: Namespace) -> None:
+    """Raise SettingError for options that contradict each other."""
+    change = _given(arguments, {"--from": "source", "--ablate": "ablate", "--corrupt": "corrupt"})
+    if not change:
+        raise SettingError(
+            "nothing is given to put in place of a part; give --from OTHER, --ablate zero, "
+            "--ablate mean or --corrupt POSITIONS"
+        )
+    if len(change) > 1 and (arguments.corrupt is not None or arguments.ablate == "zero"):
+        raise SettingError(f"{' and '.join(change)} are given; give one of them")
+    where = _given(arguments, {"--name": "name", "--heads": "heads", "--at": "at"})
+    if len(where) > 1:
+        raise SettingError(f"{' and '.join(where)} are given; give one of them")
+    noise = _given(arguments, {"--noise": "noise", "--seed": "seed"})
+    if noise and arguments.corrupt is None:
+        raise SettingError(f"{' and '.join(noise)} given without --corrupt POSITIONS; add that")
+    if arguments.noise is not None and not 0 < arguments.noise < np.inf:
+        raise SettingError(f"--noise is {arguments.noise}; give a finite number above 0")
+
+
+def _given(arguments: Namespace, options: dict[str, str]) -> list[str]:
+    return [option for option, name in options.items() if getattr(arguments, name) is not None]
+
+
+def _swept(arguments: Namespace) -> str:
+    """Over what: "positions" of each layer, "heads" of each layer, or "places" all at once."""
+    if arguments.at is not None:
+        return _SITES
+    is_heads = arguments.heads or (arguments.ablate is not None and arguments.name is None)
+    return _HEADS if is_heads else _POSITIONS
+
+
+def _groups(gpt: GPT, arguments: Namespace, length: int) -> Groups:
+    """The sites that each run changes, and the shape of the table of runs."""
+    config, over = gpt.config, _swept(arguments)
+    if over == _SITES:
+        return [[parse(config, text, length=length) for text in arguments.at]], ()
+    name = _RESID if arguments.name is None else arguments.name
+    if name in OUTSIDE_BLOCKS:
+        raise SettingError(f"--name is {name!r}, which no layer has; give --at {name!r}")
+    if config.n_layer == 0:
+        raise SettingError("the model has no layers; give --at PLACE, as in 'token_embedding@0'")
+    check_place(name, 0, config.n_layer)
+    if over == _HEADS:
+        return patching.each_head(config)
+    return patching.each_position(config, name, length)
+
+
+def _change(
+    gpt: GPT, arguments: Namespace, row: list[int], names: list[str], metric: sweeps.Metric
+) -> Change:
+    if arguments.corrupt is not None:
+        at = [resolve_position(number, len(row)) for number in arguments.corrupt]
+        if not at or len(set(at)) < len(at):
+            raise SettingError(
+                f"--corrupt is {brief(arguments.corrupt)}; give at least one position, each once"
+            )
+        seed = 0 if arguments.seed is None else arguments.seed
+        return patching.restored(gpt, row, at, names, metric, noise=arguments.noise, seed=seed)
+    if arguments.ablate == "zero":
+        return patching.ablated_to_zero(gpt)
+    source = None if arguments.source is None else _source(gpt, arguments)
+    if source is None or arguments.ablate == "mean":
+        return patching.ablated_to_mean(gpt, row, names, source)
+    if len(source) != len(row):
+        raise PromptError(
+            f"TEXT has {count_tokens(len(row))}, {describe_tokens(gpt, row)}; --from has "
+            f"{len(source)}, {describe_tokens(gpt, source)}; give texts of as many tokens"
+        )
+    return patching.patched_from(gpt, row, source, names, metric)
+
+
+def _source(gpt: GPT, arguments: Namespace) -> list[int]:
+    """The tokens of --from."""
+    source: str = arguments.source
+    try:
+        given = source if arguments.ids is None else token_ids(source)
+    except ArgumentTypeError as error:
+        raise PromptError(f"--from: {error}; TEXT is ids, so give ids") from None
+    if not given:
+        raise PromptError(f"--from {quoted(source)} holds nothing; give as many tokens as TEXT has")
+    return prompt_tokens(gpt, given)
 
 
 COMMAND = Command(

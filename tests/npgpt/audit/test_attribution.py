@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.attribution import RECORD, attribute, neurons
+from npgpt.audit.attribution import RECORD, attribute, neuron_attribution
 from npgpt.audit.frozen_norm import unembedding
 from npgpt.errors import PromptError, SettingError
 from npgpt.trace import Recorder
@@ -15,7 +15,8 @@ from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models
 
 PARTS = [
-    "token_embedding", "position_embedding", "head", "attn_bias", "mlp", "mlp_bias", "ln_f_bias",
+    "token_embedding", "position_embedding", "head", "attn_bias", "mlp_post", "mlp_bias",
+    "ln_f_bias",
 ]  # fmt: skip
 
 
@@ -105,9 +106,9 @@ def test_the_neurons_sum_to_their_mlp(traced):
     model, tokens, trace = traced
     parameters, config = model.arguments
     direction = unembedding(parameters, tokens)
-    each = neurons(trace, parameters, 0, direction)
+    each = neuron_attribution(trace, parameters, 0, direction)
     assert each.shape == trace["mlp_post", 0].shape
-    found = attribute(trace, parameters, config, direction).mlp[0]
+    found = attribute(trace, parameters, config, direction).mlp_post[0]
     # The pass rounded mlp_out, as a product and a bias; the rest is in float64.
     weight = np.abs(wide(parameters.h[0].mlp.c_proj.weight))
     bias = np.abs(wide(parameters.h[0].mlp.c_proj.bias))

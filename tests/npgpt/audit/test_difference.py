@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from npgpt.audit import saved
 from npgpt.audit.difference import Difference, compare
 from npgpt.audit.interventions import zero
-from npgpt.audit.noise import floors
-from npgpt.audit.places import head
+from npgpt.audit.noise_floor import floors
 from npgpt.audit.saved import Saved
+from npgpt.audit.sites import head
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.gpt import GPT

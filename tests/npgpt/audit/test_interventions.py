@@ -5,14 +5,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from npgpt.audit.attribution import attribute
+from npgpt.audit.frozen_norm import before_norm, unembedding
 from npgpt.audit.interventions import add, knock_out, mean, patch, replace, resample, zero
-from npgpt.audit.places import head, mlp, neuron, place
+from npgpt.audit.sites import head, mlp, neuron, parse, site
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.forward import forward
+from npgpt.model.parameters import from_arrays, to_arrays
 from npgpt.trace import INSIDE_BLOCKS, Recorder, compose
-from tests.helpers.tiny_models import whole_models
-from tests.helpers.traced_models import one_traced_model, traced_models
+from tests.helpers.tiny_models import rows, tiny_models, whole_models
+from tests.helpers.traced_models import one_traced_model, traced, traced_models
 
 CONFIG = Config(vocab_size=7, n_positions=6, n_embd=6, n_layer=2, n_head=3, n_inner=5)
 HEAD = np.ones((1, 4, 3, 2), np.float32)  # batch, head, query, head_dim
@@ -33,7 +36,7 @@ def test_patching_with_itself_changes_not_a_bit(data, traced):
     _, config = model.arguments
     plain = model.run(tokens)
     chosen = data.draw(st.sets(st.sampled_from(list(trace.arrays)), min_size=1))
-    tap = compose(*(patch(place(config, *key), trace) for key in chosen))
+    tap = compose(*(patch(site(config, *key), trace) for key in chosen))
     patched = model.run(tokens, tap=tap)
     assert np.array_equal(plain.logits, patched.logits)
     assert np.array_equal(plain.hidden, patched.hidden)
@@ -55,7 +58,7 @@ def test_a_patched_run_is_the_run_with_that_array_replaced(data, traced):
     fewer = dataclasses.replace(config, n_layer=3 - layer)
 
     def run(parameters, config, layer, read, **options):
-        tap = replace(place(config, "resid_pre", layer), read)
+        tap = replace(site(config, "resid_pre", layer), read)
         ids = tokens[:, : read.shape[1]]
         return forward(ids, parameters, config, tap=tap, **options)
 
@@ -70,7 +73,7 @@ def test_a_patched_run_is_the_run_with_that_array_replaced(data, traced):
 def test_a_key_or_value_that_is_patched_is_what_the_cache_holds(name):
     model, tokens, trace = one_traced_model()
     array = np.full_like(trace[name, 1], 0.5)
-    tap = replace(place(model.arguments[1], name, 1), array)
+    tap = replace(site(model.arguments[1], name, 1), array)
     held = model.run(tokens, tap=tap).past.layer(1)[name == "value"]
     assert np.array_equal(held, array)
 
@@ -141,7 +144,7 @@ def test_each_change_changes_its_part_and_nothing_else_of_the_array(data, traced
 def test_nobody_looks_at_a_key_that_is_knocked_out(key):
     model, tokens, trace = one_traced_model()
     cut = Recorder(("pattern", "scores"))
-    place_ = place(model.arguments[1], "scores", 0, head=0)
+    place_ = site(model.arguments[1], "scores", 0, head=0)
     model.run(tokens, tap=compose(knock_out(place_, [key]), cut))
     assert not cut["pattern", 0][:, 0, :, key].any()
     assert np.array_equal(cut["scores", 0][:, 1:], trace["scores", 0][:, 1:])
@@ -156,15 +159,15 @@ def recorded(name="head_out", array=HEAD):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: place(CONFIG, "hed_out", 0), "no activation is named 'hed_out'.*'head_out'"),
-        (lambda: place(CONFIG, "hook_z", 0), "did you mean 'head_out'"),
+        (lambda: site(CONFIG, "hed_out", 0), "no activation is named 'hed_out'.*'head_out'"),
+        (lambda: site(CONFIG, "hook_z", 0), "did you mean 'head_out'"),
         (lambda: head(CONFIG, 2, 0), "layer of 'head_out' is 2; the model has 2: .* 0 to 1"),
-        (lambda: place(CONFIG, "logits", 1), "'logits' is outside the blocks, but layer is 1"),
-        (lambda: place(CONFIG, "ln_1"), "layer of 'ln_1' is None"),
+        (lambda: site(CONFIG, "logits", 1), "'logits' is outside the blocks, but layer is 1"),
+        (lambda: site(CONFIG, "ln_1"), "layer of 'ln_1' is None"),
         (lambda: head(CONFIG, 0, 3), "head of 'head_out' is 3; give one of 0 to 2"),
         (lambda: neuron(CONFIG, 0, -1), "neuron of 'mlp_post' is -1; give one of 0 to 4"),
         (lambda: mlp(CONFIG, 0, position=6), "position of 'mlp_out' is 6; give one of 0 to 5"),
-        (lambda: place(CONFIG, "ln_1", 0, head=0), "'ln_1' has no head to choose; its axes are"),
+        (lambda: site(CONFIG, "ln_1", 0, head=0), "'ln_1' has no head to choose; its axes are"),
         (
             lambda: replace(head(CONFIG, 0, 0), np.zeros(3, np.float32))("head_out", 0, HEAD),
             r"replace 'head_out' has shape \(3,\) and dtype float32; it is \(1, 3, 2\)",
@@ -174,7 +177,7 @@ def recorded(name="head_out", array=HEAD):
             "position of 'head_out' is 5; give one of 0 to 2",
         ),
         (
-            lambda: patch(place(CONFIG, "head_out", 0), recorded(array=HEAD.astype(np.float64)))(
+            lambda: patch(site(CONFIG, "head_out", 0), recorded(array=HEAD.astype(np.float64)))(
                 "head_out", 0, HEAD
             ),
             "dtype float64; .* and float32 there",
@@ -186,12 +189,12 @@ def recorded(name="head_out", array=HEAD):
             r"the vector has shape \(3,\) and dtype float64; 'head_out' takes \(2,\) and float32",
         ),
         (
-            lambda: mean(place(CONFIG, "pattern", 0), recorded("pattern")),
+            lambda: mean(site(CONFIG, "pattern", 0), recorded("pattern")),
             "'pattern' means something else in each text",
         ),
         (lambda: knock_out(head(CONFIG, 0, 0), [0]), "cut in 'scores', not in 'head_out'"),
         (
-            lambda: knock_out(place(CONFIG, "scores", 0), [3])("scores", 0, np.zeros((1, 3, 1, 2))),
+            lambda: knock_out(site(CONFIG, "scores", 0), [3])("scores", 0, np.zeros((1, 3, 1, 2))),
             "key of 'scores' is 3; give one of 0 to 1",
         ),
     ],
@@ -203,4 +206,63 @@ def test_what_cannot_be_is_a_named_error(call, message):
 
 def test_every_activation_inside_a_block_is_a_place_and_is_left_alone_elsewhere():
     for name in INSIDE_BLOCKS:
-        assert zero(place(CONFIG, name, 1))(name, 0, HEAD) is HEAD
+        assert zero(site(CONFIG, name, 1))(name, 0, HEAD) is HEAD
+
+
+def in_float64(data, model):
+    model = dataclasses.replace(model, dtype="float64")
+    return traced(model, data.draw(rows(model)))
+
+
+@whole_models
+@given(st.data(), tiny_models(n_layer=2, max_positions=6))
+def test_a_bias_set_to_zero_is_a_model_without_it(data, model):
+    model, tokens, _ = in_float64(data, model)
+    parameters, config = model.arguments
+    name = data.draw(st.sampled_from(["attn_bias", "mlp_bias", "ln_f_bias"]))
+    layer = None if name == "ln_f_bias" else data.draw(st.integers(0, 1))
+    arrays = to_arrays(parameters)
+    part = {"attn_bias": f"h.{layer}.attn.c_proj", "mlp_bias": f"h.{layer}.mlp.c_proj"}
+    key = f"{part.get(name, 'ln_f')}.bias"
+    without = from_arrays(arrays | {key: np.zeros_like(arrays[key])}, config)
+    silent = model.run(tokens, tap=zero(site(config, name, layer), parameters)).logits
+    expected = forward(tokens, without, config).logits
+    # Adding a bias and taking it away again rounds twice: the noise floors of two passes, and that.
+    scale = max(np.abs(expected).max(), np.abs(silent).max(), 1.0)
+    assert np.abs(silent - expected).max() <= 1e-9 * scale
+
+
+@whole_models
+@given(st.data(), tiny_models(n_layer=2, max_positions=6))
+def test_a_part_of_a_logit_is_what_its_site_writes(data, model):
+    """One name, one part: what an attribution gives it is what is gone where it is set to zero."""
+    model, tokens, trace = in_float64(data, model)
+    parameters, config = model.arguments
+    direction = unembedding(parameters, tokens[:, :1] * 0)
+    parts = attribute(trace, parameters, config, direction).parts()
+    part = data.draw(st.sampled_from([p for p in parts if p.site.layer is not None]))
+    written = {"head": "attn_out", "attn_bias": "attn_out"}.get(part.kind, "mlp_out")
+    where = parse(config, str(part.site))
+    changed = Recorder((f"{written}.{part.site.layer}",))
+    model.run(tokens, tap=compose(zero(where, parameters), changed))
+    key = written, part.site.layer
+    gone = trace[key].astype(np.float64) - changed[key]
+    toward = before_norm(direction, trace["ln_f_scale"], parameters)
+    size = np.abs(trace[key]).max() * np.abs(toward).sum() + 1
+    assert abs((gone * toward).sum(axis=-1)[0, -1] - part.value) <= 1e-9 * size
+
+
+def test_a_bias_is_set_to_zero_and_to_nothing_else():
+    bias = parse(CONFIG, "mlp_bias 1")
+    said = "'mlp_bias 1' is a bias, the same in every run"
+    for refused in (
+        lambda: mean(bias, Recorder()),
+        lambda: patch(bias, Recorder()),
+        lambda: replace(bias, HEAD),
+        lambda: add(bias, HEAD),
+        lambda: resample(bias, Recorder(), seed=0),
+    ):
+        with pytest.raises(SettingError, match=said):
+            refused()
+    with pytest.raises(SettingError, match="give the parameters too"):
+        zero(bias)

@@ -13,8 +13,10 @@ def test_the_last_depth_gives_the_models_logits_bit_for_bit(traced):
     parameters, config = model.arguments
     found = depths(trace, config)
     assert [name for name, _ in found] == [
-        *(f"{layer}_pre" for layer in range(config.n_layer)),
-        "final_post",
+        *(f"resid_pre {layer}" for layer in range(config.n_layer)),
+        f"resid_post {config.n_layer - 1}"
+        if config.n_layer
+        else "token_embedding + position_embedding",
     ]
     assert np.array_equal(logit_lens(found[-1][1], parameters, config), trace["logits"])
 

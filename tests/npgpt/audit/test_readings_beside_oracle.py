@@ -8,14 +8,21 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit import attention_summary, attribution, logit_lens, surprisal, sweeps, writes
+from npgpt.audit import (
+    attention_summary,
+    attribution,
+    logit_lens,
+    output_directions,
+    surprisal,
+    sweeps,
+)
 from npgpt.audit.frozen_norm import unembedding
 from oracle.audit import attention_summary as attention_twin
 from oracle.audit import attribution as attribution_twin
 from oracle.audit import logit_lens as logit_lens_twin
+from oracle.audit import output_directions as directions_twin
 from oracle.audit import surprisal as surprisal_twin
 from oracle.audit import sweeps as sweeps_twin
-from oracle.audit import writes as writes_twin
 from oracle.bounds.compare import excess
 from oracle.bounds.layer_norm import layer_norm as norm_bound
 from oracle.bounds.linear import linear as linear_bound
@@ -76,8 +83,11 @@ def test_the_depths_are_the_streams_of_a_model_that_stops_there(traced):
     model, tokens, trace = traced
     parameters, config = model.arguments
     for depth, (name, residual) in enumerate(logit_lens.depths(trace, config)):
-        final = depth == config.n_layer
-        assert name == ("final_post" if final else f"{depth}_pre")
+        streams = ["token_embedding + position_embedding"]
+        if config.n_layer:
+            streams = [f"resid_pre {i}" for i in range(config.n_layer)]
+            streams.append(f"resid_post {config.n_layer - 1}")
+        assert name == streams[depth]
 
         def stop(name, layer, array, depth=depth):
             silent = name in ("attn_out", "mlp_out") and layer >= depth
@@ -111,7 +121,9 @@ def test_attribution(data, traced):
         "position_embedding": (size(trace["position_embedding"]) * reach).sum(axis=-1),
         "head": np.reshape(of_heads, found.head.shape),
         "attn_bias": [(b * reach).sum(axis=-1) for b in bias["attn"]],
-        "mlp": [((size(trace["mlp_out", i]) + bias["mlp"][i]) * reach).sum(-1) for i in layers],
+        "mlp_post": [
+            ((size(trace["mlp_out", i]) + bias["mlp"][i]) * reach).sum(-1) for i in layers
+        ],
         "mlp_bias": [(b * reach).sum(axis=-1) for b in bias["mlp"]],
         "ln_f_bias": np.abs(direction * seen_by(model, "ln_f.bias")).sum(axis=-1),
     }
@@ -150,8 +162,8 @@ def test_attribution_is_linear(data, traced):
     allowed = (largest * reach).sum(axis=-1) + bias
     # Each of the three as in test_attribution; and the directions' own sum.
     allowed = gamma(3 * (3 * config.n_embd + 8) + 3, "float64") * allowed + LEAST
-    for part in ("token_embedding", "position_embedding", "head", "attn_bias", "mlp", "mlp_bias",
-                 "ln_f_bias"):  # fmt: skip
+    for part in ("token_embedding", "position_embedding", "head", "attn_bias", "mlp_post",
+                 "mlp_bias", "ln_f_bias"):  # fmt: skip
         expected = a * getattr(one, part) + b * getattr(other, part)
         assert excess(getattr(both, part), expected, allowed) <= 1, part
 
@@ -162,9 +174,9 @@ def test_neurons(traced):
     model, tokens, trace = traced
     parameters, _ = model.arguments
     direction = unembedding(parameters, tokens)
-    found = attribution.neurons(trace, parameters, 1, direction)
+    found = attribution.neuron_attribution(trace, parameters, 1, direction)
     seen = tensors(trace)
-    expected = attribution_twin.neurons(seen, weights_of(model), 1, tensor(direction))
+    expected = attribution_twin.neuron_attribution(seen, weights_of(model), 1, tensor(direction))
     embd = direction.shape[-1]
     back = read_back(toward(model, trace, direction), seen_by(model, "mlp.c_proj.weight", 1))
     allowed = gamma(2 * (2 * embd + 8), "float64") * size(trace["mlp_post", 1]) * back + LEAST
@@ -219,8 +231,8 @@ def test_head_results(traced):
     model, _, trace = traced
     parameters, config = model.arguments
     out = trace["head_out", 1]
-    found = writes.head_results(out, parameters, 1)
-    expected = writes_twin.head_results(tensor(out), weights_of(model), 1)
+    found = output_directions.head_results(out, parameters, 1)
+    expected = directions_twin.head_results(tensor(out), weights_of(model), 1)
     weight = size(seen_by(model, "attn.c_proj.weight", 1))
     largest = size(out) @ weight.reshape(config.n_head, -1, config.n_embd)
     allowed = gamma(2 * config.n_embd, "float64") * largest + LEAST
@@ -233,13 +245,13 @@ def test_neuron_writes_and_top_tokens(data, traced):
     model, _, _ = traced
     parameters, config = model.arguments
     neuron = data.draw(st.integers(0, config.inner - 1))
-    written = writes.neuron_writes(parameters, config, 1, neuron)
+    written = output_directions.neuron_direction(parameters, config, 1, neuron)
     weights = weights_of(model)
-    assert np.array_equal(written, numbers(writes_twin.neuron_writes(weights, 1, neuron)))
+    assert np.array_equal(written, numbers(directions_twin.neuron_direction(weights, 1, neuron)))
     k = data.draw(st.integers(1, config.vocab_size))
-    ids, logits = writes.top_tokens(written, parameters, k=k)
-    _, expected = writes_twin.top_tokens(tensor(written), weights, model.config, k=k)
-    every = numbers(writes_twin.logits_of(tensor(written), weights, model.config))
+    ids, logits = output_directions.top_tokens(written, parameters, k=k)
+    _, expected = directions_twin.top_tokens(tensor(written), weights, model.config, k=k)
+    every = numbers(directions_twin.logits_of(tensor(written), weights, model.config))
     gain, head = size(parameters.ln_f.weight), size(parameters.lm_head.weight)
     each = ((size(written) + size(written).mean()) * gain) @ head.T
     roundings = gamma(2 * (2 * config.n_embd + 4), "float64")

@@ -1,17 +1,23 @@
 """What a report is told, against the readings that it is made of."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from npgpt.arrays import Array
-from npgpt.audit import attention_summary
-from npgpt.audit.report import predictions
-from npgpt.audit.report.checks import non_finite, verified
-from npgpt.audit.report.facts import gather, parts
-from npgpt.audit.report.one_pass import Pass
-from npgpt.audit.report.predictions import likeliest
+from npgpt.audit import attention_summary, next_token
+from npgpt.audit.attribution import largest_first
+from npgpt.audit.next_token import NO_TOKEN, likeliest
+from npgpt.audit.report.facts import gather
+from npgpt.audit.report.readings import attribute_targets, non_finite
+from npgpt.audit.report.recording import Recording
+from npgpt.audit.report.verdict import verdict
+from npgpt.audit.verification import verify_pass
 from npgpt.trace import Key, Recorder
 from tests.helpers.audits import audited, odd_gpts
 
@@ -20,24 +26,33 @@ PROMPT = "Shall I shall I"
 
 def test_the_likeliest_come_first_and_of_equal_ones_the_lower_id() -> None:
     logits = np.array([[0.0, 2.0, 1.0, 2.0], [-np.inf, 3.0, -np.inf, -np.inf]])
-    first, second = likeliest(logits, str)
-    assert [one["id"] for one in first] == [1, 3, 2, 0]
-    assert [one["text"] for one in first] == ["1", "3", "2", "0"]
-    assert first[0]["probability"] == first[1]["probability"]
-    assert [one["probability"] for one in second] == [1, 0, 0, 0]
+    ids, probabilities = likeliest(logits, 4)
+    assert ids.tolist() == [[1, 3, 2, 0], [1, 0, 2, 3]]
+    assert probabilities[0, 0] == probabilities[0, 1]
+    assert probabilities[1].tolist() == [1, 0, 0, 0]
+
+
+@given(
+    arrays(np.float32, (3, 7), elements=st.sampled_from([-np.inf, -1, 0, 0.5, 2, np.inf])),
+    st.integers(1, 7),
+)
+def test_the_first_few_are_those_of_a_whole_stable_sort(logits: Array, k: int) -> None:
+    ids, _ = likeliest(logits, k)
+    assert np.array_equal(ids, np.argsort(-logits, axis=-1, kind="stable")[:, :k])
 
 
 def test_where_logits_are_nan_nothing_is_the_likeliest() -> None:
-    none, first = likeliest(np.array([[0.0, np.nan], [2.0, np.inf]]), str)
-    assert none == []
-    assert [one["id"] for one in first] == [1, 0]
+    ids, probabilities = likeliest(np.array([[0.0, np.nan], [2.0, np.inf]]), 2)
+    assert ids.tolist() == [[NO_TOKEN, NO_TOKEN], [1, 0]]
+    assert np.isnan(probabilities[0]).all()
 
 
 def test_it_does_not_matter_how_many_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = np.random.default_rng(0).normal(size=(7, 50)).astype(np.float32)
-    whole = likeliest(logits, str)
-    monkeypatch.setattr(predictions, "_AT_ONCE", 2)
-    assert likeliest(logits, str) == whole
+    whole = likeliest(logits, 5)
+    monkeypatch.setattr(next_token, "_AT_ONCE", 2)
+    for ours, theirs in zip(likeliest(logits, 5), whole, strict=True):
+        assert np.array_equal(ours, theirs)
 
 
 def test_heads_are_read_over_all_positions_but_the_first() -> None:
@@ -68,16 +83,21 @@ def test_the_heads_that_stand_out_are_the_first_in_order(
 def test_every_part_of_a_logit_is_told_once() -> None:
     _, facts, of = audited(PROMPT)
     found = facts["attribution"]
-    each = parts(found, 2)
+    each = [(part["part"], part["values"][2]) for part in found["parts"]]
     layers, heads = of.config.n_layer, of.config.n_head
     assert len({name for name, _ in each}) == len(each) == 3 + layers * (heads + 3)
     sizes = [abs(value) for _, value in each]
-    assert sizes == sorted(sizes, reverse=True)
+    ordered = largest_first(attribute_targets(of).parts.parts(2))
+    assert [abs(part.value) for part in ordered] == sorted(sizes, reverse=True)
     # Sums of the same numbers in two orders: each is within γₙ of the sum of their sizes.
     n = len(each)
     allowed = 2 * n * np.finfo(np.float64).eps * sum(sizes)
     assert abs(sum(value for _, value in each) - found["sum"][2]) <= allowed
     assert [t["id"] for t in found["targets"]] == [*of.tokens[0, 1:], facts["next"][0]["id"]]
+
+
+def verified(of: Recording, *, same: bool | None = None) -> dict[str, Any]:
+    return verdict(verify_pass(of.trace, of.tokens, of.parameters, of.config), same=same)
 
 
 def test_what_is_wrong_is_found_and_named() -> None:
@@ -90,7 +110,7 @@ def test_what_is_wrong_is_found_and_named() -> None:
     assert found["largest"]["layer"] == 1
 
 
-def changed(of: Pass, key: Key, array: Array) -> Pass:
+def changed(of: Recording, key: Key, array: Array) -> Recording:
     return of._replace(trace=dataclasses.replace(of.trace, arrays={**of.trace.arrays, key: array}))
 
 
@@ -127,4 +147,4 @@ def test_what_is_not_finite_is_counted_but_not_the_masked_scores() -> None:
     scores = of.trace["scores", 0].copy()
     scores[0, 0, 2, 1] = np.inf
     one = of._replace(trace=Recorder(arrays={("scores", 0): scores}))
-    assert non_finite(one) == [{"name": "scores", "layer": 0, "count": 1}]
+    assert non_finite(one) == {("scores", 0): 1}

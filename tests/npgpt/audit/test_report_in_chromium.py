@@ -154,11 +154,11 @@ def test_a_pattern_opens_by_keyboard_and_closes(page: Page, report: Path) -> Non
     page.press("ArrowRight")
     page.press("ArrowDown")
     here = focused(page)
-    assert "layer 1 head 1" in here
+    assert "head 1.1" in here
     assert not page.evaluate("document.getElementById('dialog').open")
     page.press("Enter")
     assert page.evaluate("document.getElementById('dialog').open")
-    assert page.evaluate("document.getElementById('dialog-title').textContent") == "Layer 1, head 1"
+    assert page.evaluate("document.getElementById('dialog-title').textContent") == "head 1.1"
     before = page.evaluate("document.getElementById('readout').textContent")
     page.press("ArrowLeft")
     assert page.evaluate("document.getElementById('readout').textContent") != before
@@ -171,14 +171,14 @@ def test_tokens_and_lens_are_walked_by_arrows(page: Page, report: Path) -> None:
     page.open(report, DESKTOP)
     page.evaluate("document.querySelector('#tokens button').focus()")
     page.press("ArrowRight")
-    assert "bits" in focused(page)
+    assert "nats" in focused(page)
     assert page.evaluate("document.querySelectorAll('#tokens [aria-pressed=true]').length") == 1
     assert page.evaluate("document.getElementById('target').value") == "0"
     assert "nats" in page.evaluate("document.getElementById('token-detail').textContent")
     page.evaluate("document.querySelector('#lens tbody td').focus()")
     page.press("ArrowDown")
     told = page.evaluate("document.getElementById('lens-detail').textContent")
-    assert told.startswith("Before block 1 (1_pre), having read")
+    assert told.startswith("resid_pre 1, before block 1, having read")
 
 
 def test_tab_reaches_every_part_in_few_steps_and_the_focus_is_seen(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.audit import interventions, sweeps
-from npgpt.audit.places import place
+from npgpt.audit.sites import site
 from npgpt.config import Config
 from npgpt.trace import INSIDE_BLOCKS, NAMES, Recorder, compose
 from oracle.audit import interventions as twin
@@ -52,7 +52,7 @@ def changes(draw, model, row, kinds=KINDS):
         # A neuron's part has no axis of its own for a vector to be added along.
         if axis in axes and not (kind == "add" and what == "neuron") and draw(st.booleans())
     }
-    where, reference = place(model.arguments[1], name, layer, **at), tensor(array)
+    where, reference = site(model.arguments[1], name, layer, **at), tensor(array)
     if kind == "zero":
         ours, theirs = interventions.zero(where), twin.nothing
     elif kind == "mean":

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.audit import noise, saved
+from npgpt.audit import noise_floor, saved
 from npgpt.audit.interventions import zero
-from npgpt.audit.places import head, mlp
+from npgpt.audit.sites import head, mlp
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.gpt import GPT
@@ -116,7 +116,7 @@ def test_the_floor_is_the_distance_from_the_same_pass_in_float64(traced):
     """Of the exact weights: the float32 ones, widened all at once."""
     model, tokens, trace = traced
     params, config = model.arguments
-    found = noise.floors(trace.arrays, tokens, params, config)
+    found = noise_floor.floors(trace.arrays, tokens, params, config)
     if model.dtype == "float64":
         assert all(floor >= 0 for floor in found.values())
         return
@@ -141,7 +141,7 @@ def test_a_change_is_no_noise(tmp_path):
     plain, changed = (saved.load(tmp_path / name).floors for name in ("plain", "changed"))
     assert changed["mlp_out", 0] == 0
     assert changed["mlp_post", 0] == plain["mlp_post", 0] > 0
-    difference, _ = noise.largest_difference(
+    difference, _ = noise_floor.largest_difference(
         saved.load(tmp_path / "plain").trace["resid_post", 0],
         saved.load(tmp_path / "changed").trace["resid_post", 0],
     )

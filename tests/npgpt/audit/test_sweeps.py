@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.audit.interventions import zero
-from npgpt.audit.places import head
+from npgpt.audit.sites import head
 from npgpt.audit.sweeps import (
     corrupt,
     logit_difference,

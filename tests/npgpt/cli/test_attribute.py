@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.audit.attribution import attribute, neurons
+from npgpt.audit.attribution import attribute, neuron_attribution
 from npgpt.audit.frozen_norm import unembedding
-from npgpt.audit.writes import neuron_writes, top_tokens
+from npgpt.audit.output_directions import neuron_direction, top_tokens
 from npgpt.checkpoints.save import save
 from npgpt.cli.output import WIDTH, signed
 from npgpt.gpt import GPT
@@ -48,7 +48,7 @@ def test_json_is_the_attribution(model: Path, gpts: dict[str, GPT], data: st.Dat
     for layer in range(2):
         for head in range(2):
             expected[f"head {layer}.{head}"] = found.head[layer, head, 0, at]
-        for kind in ("attn_bias", "mlp", "mlp_bias"):
+        for kind in ("attn_bias", "mlp_post", "mlp_bias"):
             expected[f"{kind} {layer}"] = getattr(found, kind)[layer, 0, at]
     expected["ln_f_bias"] = found.ln_f_bias[0, at]
     assert list(values.items()) == list(expected.items())
@@ -57,7 +57,7 @@ def test_json_is_the_attribution(model: Path, gpts: dict[str, GPT], data: st.Dat
     assert fields["difference"] == found.total[0, at] - logit
     assert fields["scale"] == trace["ln_f_scale"][0, at, 0]
     active = trace["mlp_post", 1][0, at]
-    added = neurons(trace, gpt.parameters, 1, direction)[0, at]
+    added = neuron_attribution(trace, gpt.parameters, 1, direction)[0, at]
     found_neurons = fields["neurons"]
     assert found_neurons["layer"] == 1
     assert found_neurons["activations"] == active.tolist()
@@ -66,8 +66,9 @@ def test_json_is_the_attribution(model: Path, gpts: dict[str, GPT], data: st.Dat
     for each, number in zip(
         found_neurons["largest"], np.argsort(-np.abs(added), kind="stable"), strict=False
     ):
-        written = active[number] * neuron_writes(gpt.parameters, gpt.config, 1, int(number))
+        written = active[number] * neuron_direction(gpt.parameters, gpt.config, 1, int(number))
         assert each == {
+            "part": f"neuron 1.{number}",
             "neuron": number,
             "likelier": top_tokens(written, gpt.parameters, k=3)[0].tolist(),
             "less_likely": top_tokens(-written, gpt.parameters, k=3)[0].tolist(),
@@ -81,7 +82,7 @@ def test_a_neuron_lists_what_it_makes_likelier_and_nothing_else(two_tokens: Path
     assert 0 in found["activations"]
     for each in found["largest"]:
         number = each["neuron"]
-        written = neuron_writes(gpt.parameters, gpt.config, 1, number)
+        written = neuron_direction(gpt.parameters, gpt.config, 1, number)
         ids, raised = top_tokens(found["activations"][number] * written, gpt.parameters, k=2)
         assert each["likelier"] == ids[raised > 0].tolist()
         assert sorted(each["less_likely"]) == sorted(ids[raised < 0])

@@ -44,7 +44,9 @@ def test_json_tells_what_the_model_says(model: Path) -> None:
     nats = [-told[i, token] for i, token in enumerate(ids[1:])]
     assert [token["nats"] for token in facts["tokens"][1:]] == nats
     assert facts["next"][0]["id"] == np.argmax(logits[-1])
-    assert [row["depth"] for row in facts["logit_lens"]] == ["0_pre", "1_pre", "final_post"]
+    assert [row["depth"] for row in facts["logit_lens"]] == [
+        "resid_pre 0", "resid_pre 1", "resid_post 1",
+    ]  # fmt: skip
     final = [likely[0]["id"] for likely in facts["logit_lens"][-1]["positions"]]
     assert final == np.argmax(logits, axis=-1).tolist()
     assert facts["attribution"]["logit"][-1] == float(logits[-1].max())
@@ -81,13 +83,13 @@ def test_decisions_are_those_of_generate(model: Path) -> None:
 def test_the_summary_tells_the_same(model: Path) -> None:
     facts, lines = audit(model, PROMPT), output("audit", "--model", model, PROMPT).splitlines()
     for token in facts["tokens"][1:]:
-        start = [f"{token['nats'] / math.log(2):.2f}", str(token["rank"])]
+        start = [f"{token['nats']:.2f}", str(token["rank"])]
         assert any(line.split()[:2] == start and repr(token["text"]) in line for line in lines)
     assert any(line.startswith("verified: ") for line in lines)
     assert "logits with and without recording: the same bits" in lines
     for kind in facts["striking"].values():
         for head in kind:
-            named = f"{head['layer']}.{head['head']} {head['value']:.3f}"
+            named = f"head {head['layer']}.{head['head']} {head['value']:.3f}"
             assert any(named in line for line in lines)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from npgpt.checkpoints.save import save
-from npgpt.cli import machine
-from npgpt.cli.commands import bench
+from npgpt.cli.commands import bench, machine
 from npgpt.config import RELEASED
 from npgpt.model.parameters import shapes
 from tests.helpers.command_line import output, run

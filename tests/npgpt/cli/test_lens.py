@@ -76,7 +76,8 @@ def test_the_table_has_a_line_for_each_depth(model: Path) -> None:
     first, head, *lines = output("lens", "--model", model, "--position", "0", TEXT).splitlines()
     assert first.startswith("after position 0, ")
     assert head.split() == ["depth", "1", "2", "3", "4", "next", "rank"]
-    assert [line.split()[0] for line in lines[:3]] == ["0_pre", "1_pre", "final_post"]
+    depths = ["resid_pre 0", "resid_pre 1", "resid_post 1"]
+    assert [" ".join(line.split()[:2]) for line in lines[:3]] == depths
     (one,) = json.loads(output("lens", "--model", model, "--position", "0", TEXT, "--json"))[
         "positions"
     ]

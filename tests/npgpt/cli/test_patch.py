@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.audit import interventions, places, sweeps
+from npgpt.audit import interventions, sites, sweeps
 from npgpt.cli.output import WIDTH
 from npgpt.gpt import GPT
 from npgpt.trace import compose, discard
@@ -90,7 +90,7 @@ def test_ablation_is_each_head_by_itself(model: Path, how: str, other: str | Non
     reference = gpt.trace(CLEAN if other is None else other)
 
     def tap(layer: int, head: int) -> npgpt.trace.Tap:
-        where = places.head(gpt.config, layer, head)
+        where = sites.head(gpt.config, layer, head)
         zero = interventions.zero(where)
         return zero if how == "zero" else interventions.mean(where, reference)
 
@@ -105,7 +105,7 @@ def test_ablation_by_positions(model: Path) -> None:
     run = running(gpt, "abc", sweeps.probability(TOKEN))
     fields = fields_of(model, "abc", "--ablate", "zero", "--name", "mlp_out")
     assert fields["values"] == [
-        [run(interventions.zero(places.mlp(gpt.config, layer, position=at))) for at in range(3)]
+        [run(interventions.zero(sites.mlp(gpt.config, layer, position=at))) for at in range(3)]
         for layer in range(2)
     ]
 
@@ -115,7 +115,7 @@ def test_places_are_changed_all_at_once(model: Path) -> None:
     run = running(gpt, CLEAN, sweeps.probability(TOKEN))
     argv = [CLEAN, "--at", "head 1.0", "--at", "neuron 0.7@-1"]
     last = gpt.tokens(CLEAN).size - 1
-    two = (places.head(gpt.config, 1, 0), places.neuron(gpt.config, 0, 7, position=last))
+    two = (sites.head(gpt.config, 1, 0), sites.neuron(gpt.config, 0, 7, position=last))
     zero = run(compose(*map(interventions.zero, two)))
     assert fields_of(model, *argv, "--ablate", "zero")["values"] == zero
     source = gpt.trace(OTHER)

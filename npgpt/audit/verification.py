@@ -1,4 +1,4 @@
-"""Whether recorded arrays are what their neighbours say: each recomputed from those before it."""
+"""Verification of a trace: each activation recomputed from those before it, within a bound."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from npgpt.arrays import Tokens, quiet
+from npgpt.audit.error_bounds import Expected, Rounding, rounding
 from npgpt.audit.frozen_norm import Float64, in_float64
-from npgpt.audit.rounding import Expected, Rounding, rounding
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.parameters import Affine, Block, Parameters
@@ -19,7 +19,7 @@ from npgpt.trace import Key, Recorder
 Checks = Iterator[tuple[str, Expected]]
 
 
-def worst(trace: Recorder, parameters: Parameters, config: Config) -> dict[Key, float]:
+def error_ratios(trace: Recorder, parameters: Parameters, config: Config) -> dict[Key, float]:
     """`|recorded − recomputed| / bound`, the largest of each activation: above 1 is wrong.
 
     trace: everything of one pass without a past, of rows without padding. Keys are (name, layer).
@@ -32,14 +32,14 @@ def worst(trace: Recorder, parameters: Parameters, config: Config) -> dict[Key, 
         }
 
 
-def from_tokens(
+def verify_pass(
     trace: Recorder, tokens: Tokens, parameters: Parameters, config: Config
 ) -> dict[Key, float]:
-    """`worst`, and the same of what the pass starts from, rows of the tables of tokens: 0 or inf.
+    """`error_ratios`, and the same of the embeddings, which are rows of tables: 0 or inf.
 
     tokens (batch, query). Raises PromptError for an unknown id.
     """
-    return {**_embeddings(trace, tokens, parameters), **worst(trace, parameters, config)}
+    return {**_embeddings(trace, tokens, parameters), **error_ratios(trace, parameters, config)}
 
 
 def _embeddings(trace: Recorder, tokens: Tokens, parameters: Parameters) -> dict[Key, float]:

@@ -1,4 +1,4 @@
-"""trace.safetensors: the activations of a saved trace."""
+"""trace.safetensors, the arrays of a saved trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from npgpt.arrays import Array, Tokens
-from npgpt.audit import trace_json
+from npgpt.audit.saved import metadata
 from npgpt.checkpoints.safetensors import read_safetensors
 from npgpt.checkpoints.tensors import Stored, to_floats
 from npgpt.config import Config
@@ -17,7 +17,7 @@ from npgpt.trace import NAMES, Key, check_place
 FILE = "trace.safetensors"
 
 
-def read(path: Path, about: trace_json.About) -> dict[Key, Array]:
+def read(path: Path, about: metadata.About) -> dict[Key, Array]:
     """The arrays in the file, as views of it, which are what trace.json makes them.
 
     Raises CheckpointError, naming the file and the tensor, where one is not.
@@ -64,5 +64,5 @@ def _check(stored: Stored, dtype: str, shape: tuple[int, ...], where: str) -> No
     if stored.dtype.name != dtype or stored.data.shape != shape:
         raise CheckpointError(
             f"{where}: {stored.dtype.name} of shape {stored.data.shape}; dtype, config and tokens "
-            f"in {trace_json.FILE} make it {dtype} of shape {shape}"
+            f"in {metadata.FILE} make it {dtype} of shape {shape}"
         )

@@ -1,4 +1,4 @@
-"""How far rounding has moved the numbers of one pass: each activation's noise floor."""
+"""Noise floor: how far rounding has moved each activation of one pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `npgpt patch` prints for people."""
+"""Tables of `npgpt patch`: the metric, and how far each change moved it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _CHANGED = {
 }
 
 
-def print_found(gpt: GPT, found: Mapping[str, Any]) -> None:
+def print_tables(gpt: GPT, found: Mapping[str, Any]) -> None:
     """Print what --json holds as tables: the metric, and how far each change moved it."""
     token, against = described(gpt, found["token"]), found["against"]
     if against is None:

@@ -1,4 +1,4 @@
-"""What each step of the forward pass should give, and how far rounding may have moved it.
+"""Forward error bounds: what each step of a pass should give, and how far rounding may move it.
 
 u is how far one rounding moves a number of size 1, γₙ = n u / (1 − n u) how far n of them may
 (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1). What is expected is

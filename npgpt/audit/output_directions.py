@@ -1,11 +1,11 @@
-"""What heads and neurons write to the residual stream, and which tokens that makes likelier."""
+"""Output directions of heads and neurons in the residual stream, and the tokens they promote."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.arrays import Array
+from npgpt.arrays import Array, quiet
 from npgpt.audit.frozen_norm import Float64, in_float64
 from npgpt.config import Config
 from npgpt.errors import SettingError
@@ -15,7 +15,7 @@ from npgpt.trace import check_place
 _ROWS = 4096  # of the head in float64 at once
 
 
-def neuron_writes(parameters: Parameters, config: Config, layer: int, neuron: int) -> Float64:
+def neuron_direction(parameters: Parameters, config: Config, layer: int, neuron: int) -> Float64:
     """What a neuron adds to the residual stream for each unit of its mlp_post: (embd)."""
     check_place("mlp_post", layer, config.n_layer)
     if type(neuron) is not int or not 0 <= neuron < config.inner:
@@ -50,10 +50,11 @@ def top_tokens(
     rows = parameters.lm_head.weight
     if type(k) is not int or not 1 <= k <= len(rows):
         raise SettingError(f"k is {k!r}; give 1 to {len(rows)}, the number of tokens")
-    centred = written - np.mean(written, axis=-1, keepdims=True, dtype=np.float64)
-    toward = centred * in_float64(parameters.ln_f.weight)
     # In float64 all rows at once would take more memory than a model may.
     blocks = [rows[first : first + _ROWS] for first in range(0, len(rows), _ROWS)]
-    logits = np.concatenate([toward @ in_float64(block).T for block in blocks], axis=-1)
+    with quiet():
+        centred = written - np.mean(written, axis=-1, keepdims=True, dtype=np.float64)
+        toward = centred * in_float64(parameters.ln_f.weight)
+        logits = np.concatenate([toward @ in_float64(block).T for block in blocks], axis=-1)
     ids = np.argsort(-logits, axis=-1, kind="stable")[..., :k]
     return ids, np.take_along_axis(logits, ids, axis=-1)

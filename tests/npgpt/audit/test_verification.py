@@ -3,7 +3,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from npgpt.audit.invariants import worst
+from npgpt.audit.verification import error_ratios
 from npgpt.errors import SettingError
 from npgpt.ops.layer_norm import layer_norm_given_scale
 from npgpt.trace import INSIDE_BLOCKS, Recorder
@@ -18,7 +18,7 @@ GIVEN = {"token_embedding", "position_embedding"}
 @given(traced_models())
 def test_recorded_arrays_recompute_one_another(traced):
     model, _, trace = traced
-    found = worst(trace, *model.arguments)
+    found = error_ratios(trace, *model.arguments)
     missing = {name for name, _ in trace.arrays} - {name for name, _ in found}
     assert missing == (GIVEN if model.config["n_layer"] else GIVEN | {"ln_f", "ln_f_scale"})
     assert {key: ratio for key, ratio in found.items() if not ratio <= 1} == {}
@@ -35,7 +35,7 @@ def test_an_array_that_is_not_the_models_is_found(data, traced):
     wrong[place] = 1e30
     arrays = trace.arrays | {(name, layer): wrong}
     assume(all(np.isfinite(a).all() for (n, _), a in trace.arrays.items() if n != "scores"))
-    assert worst(Recorder(arrays=arrays), *model.arguments)[name, layer] > 1
+    assert error_ratios(Recorder(arrays=arrays), *model.arguments)[name, layer] > 1
 
 
 def test_a_scale_that_a_tap_gives_is_what_the_norm_divides_by():
@@ -59,4 +59,4 @@ def test_a_trace_of_another_model_is_a_named_error():
     wrong = trace["mlp_pre", 0][..., 1:]
     arrays = trace.arrays | {("mlp_pre", 0): wrong}
     with pytest.raises(SettingError, match=r"'mlp_pre' of layer 0 has shape .* another model"):
-        worst(Recorder(arrays=arrays), *model.arguments)
+        error_ratios(Recorder(arrays=arrays), *model.arguments)

@@ -1,4 +1,4 @@
-"""What trace.json says of a saved trace: tokens, config, and how exact each activation is."""
+"""trace.json, the metadata of a saved trace: tokens, config, each activation's noise floor."""
 
 from __future__ import annotations
 

@@ -1,15 +1,19 @@
-"""The decisions of a decoder as `npgpt audit` tells them: also which tokens each stage removed."""
+"""Decisions of a decoder as data: its ledger, and which tokens each stage removed."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from npgpt.cli.explain import SHOWN, ledger_data
+from npgpt.arrays import Array
+from npgpt.audit.token_text import label
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.ledger import Decision
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import softmax
+
+SHOWN = 5  # tokens of a stage in a table
+LISTED = 20  # tokens of a stage in data
 
 
 def decisions(
@@ -66,3 +70,34 @@ def _told(decision: Decision, data: dict[str, Any], name: Callable[[int], str]) 
         if stage != "contrastive":  # its scores are no logarithms
             told["probability"] = float(softmax(scores.astype(np.float64))[decision.token])
     return told
+
+
+def ledger_data(gpt: GPT, found: Generation) -> list[dict[str, Any]]:
+    """The decisions as data for JSON, with the likeliest `LISTED` tokens of each stage."""
+    return [_data(gpt, decision) for decision in found.ledger.decisions] if found.ledger else []
+
+
+def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
+    stages = []
+    for name, scores in decision.stages.items():
+        candidates, removed = decision.candidates(name), decision.removed(name)
+        likely = stage_probabilities(name, scores)
+        top = [
+            {"token": token, "piece": label(gpt, token), "score": float(scores[token]),
+             "probability": None if name == "contrastive" else float(likely[token])}
+            for token in candidates[:LISTED].tolist()
+        ]  # fmt: skip
+        stages.append(
+            {"stage": name, "left": len(candidates), "removed": len(removed), "likeliest": top}
+        )
+    plain = ("row", "step", "parent", "beam", "token", "uniform", "proposed", "total", "stopped")
+    fields = {name: getattr(decision, name) for name in plain}
+    return fields | {
+        "piece": None if decision.token is None else label(gpt, decision.token),
+        "stages": stages,
+    }
+
+
+def stage_probabilities(stage: str, scores: Array) -> Array:
+    """What scores stand for: shares of the whole. Contrastive scores are no logarithms."""
+    return scores if stage == "contrastive" else softmax(scores.astype(np.float64))

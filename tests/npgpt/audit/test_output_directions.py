@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit import writes
-from npgpt.audit.attribution import neurons
+from npgpt.audit import output_directions
+from npgpt.audit.attribution import neuron_attribution
 from npgpt.audit.frozen_norm import before_norm, unembedding
-from npgpt.audit.writes import head_results, neuron_writes, top_tokens
+from npgpt.audit.output_directions import head_results, neuron_direction, top_tokens
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.parameters import from_arrays, shapes
@@ -39,7 +39,7 @@ def test_the_top_tokens_are_those_whose_logits_rise_most(data, traced):
     parameters, config = model.arguments
     k = data.draw(st.integers(1, config.vocab_size))
     neuron = data.draw(st.integers(0, config.inner - 1))
-    written = neuron_writes(parameters, config, 0, neuron)
+    written = neuron_direction(parameters, config, 0, neuron)
     ids, logits = top_tokens(written, parameters, k=k)
     assert ids.shape == logits.shape == (k,)
     rest = np.setdiff1d(np.arange(config.vocab_size), ids)
@@ -66,8 +66,8 @@ def test_a_neurons_part_of_a_logit_is_what_it_writes_there(data, traced):
     parameters, config = model.arguments
     neuron = data.draw(st.integers(0, config.inner - 1))
     direction = unembedding(parameters, tokens)
-    each = neurons(trace, parameters, 0, direction)[..., neuron]
-    written = neuron_writes(parameters, config, 0, neuron)
+    each = neuron_attribution(trace, parameters, 0, direction)[..., neuron]
+    written = neuron_direction(parameters, config, 0, neuron)
     toward = before_norm(direction, trace["ln_f_scale"], parameters)
     active = trace["mlp_post", 0][..., neuron].astype(np.float64)
     size = np.abs(active) * (np.abs(toward) @ np.abs(written))
@@ -85,7 +85,7 @@ def test_a_head_read_in_blocks_of_rows_gives_the_same(monkeypatch):
     expected = (written - written.mean(axis=1, keepdims=True)) * whole["ln_f.weight"]
     expected = expected @ whole["wte.weight"].T
     for rows in (1, 4, 11, 4096):
-        monkeypatch.setattr(writes, "_ROWS", rows)
+        monkeypatch.setattr(output_directions, "_ROWS", rows)
         ids, logits = top_tokens(written, parameters, k=11)
         assert np.array_equal(logits, np.take_along_axis(expected, ids, axis=1))
         assert np.array_equal(ids, np.argsort(-expected, axis=1, kind="stable"))
@@ -102,9 +102,9 @@ def test_what_is_not_there_is_a_named_error():
     model, _, _ = one_traced_model()
     parameters, config = model.arguments
     with pytest.raises(SettingError, match=f"give one of 0 to {config.inner - 1}"):
-        neuron_writes(parameters, config, 0, config.inner)
+        neuron_direction(parameters, config, 0, config.inner)
     with pytest.raises(SettingError, match="layer of 'mlp_post' is 2; the model has 2"):
-        neuron_writes(parameters, config, 2, 0)
+        neuron_direction(parameters, config, 2, 0)
     for k in (0, config.vocab_size + 1, True):
         with pytest.raises(SettingError, match=f"k is {k!r}; give 1 to {config.vocab_size}"):
             top_tokens(np.zeros(config.n_embd), parameters, k=k)

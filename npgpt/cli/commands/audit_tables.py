@@ -1,9 +1,11 @@
-"""What `npgpt audit` prints."""
+"""Tables of `npgpt audit`. Information is in nats, as everywhere."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from npgpt.audit.report.facts import parts
+from npgpt.audit.attribution import size_order
+from npgpt.audit.sites import Site
 from npgpt.cli.output import print_table
 
 _PARTS = 5  # of a logit
@@ -18,7 +20,7 @@ _KINDS = {
 }
 
 
-def print_summary(facts: dict[str, Any]) -> None:
+def print_summary(facts: Mapping[str, Any]) -> None:
     """Print the readings of a pass, a part at a time."""
     model, sizes = facts["model"], facts["model"]["config"]
     print(
@@ -29,7 +31,7 @@ def print_summary(facts: dict[str, Any]) -> None:
     _print_tokens(facts)
     print()
     print_verdict(facts["verified"])
-    print("\nheads that stand out, as layer.head, over all positions but the first")
+    print("\nheads that stand out, over all positions but the first")
     print_table([(_KINDS[kind], _heads(of)) for kind, of in facts["striking"].items()], left=1)
     _print_attribution(facts["attribution"])
     _print_weights(facts)
@@ -44,26 +46,23 @@ def print_verdict(found: dict[str, Any]) -> None:
     for one in found["arrays"]:
         if one["name"] not in worst or one["ratio"] > worst[one["name"]]["ratio"]:
             worst[one["name"]] = one
-    rows = [
-        (name, f"{one['ratio']:.3f}", "" if one["layer"] is None else f"layer {one['layer']}")
-        for name, one in worst.items()
-    ]
+    rows = [(str(Site(one["name"], one["layer"])), f"{one['ratio']:.3f}") for one in worst.values()]
     print_table(rows, left=1)
     if found["same_logits"] is not None:
         same = "the same bits" if found["same_logits"] else "NOT the same"
         print(f"logits with and without recording: {same}")
 
 
-def _print_tokens(facts: dict[str, Any]) -> None:
-    rows = [("bits", "rank", "token", "likeliest there")]
+def _print_tokens(facts: Mapping[str, Any]) -> None:
+    rows = [("nats", "rank", "token", "likeliest there")]
     for token in facts["tokens"]:
-        bits = "-" if token["nats"] is None else f"{_bits(token['nats']):.2f}"
+        nats = "-" if token["nats"] is None else f"{token['nats']:.2f}"
         rank = "-" if token["rank"] is None else str(token["rank"])
-        rows.append((bits, rank, repr(token["text"]), _likely(token["likeliest"])))
+        rows.append((nats, rank, repr(token["text"]), _likely(token["likeliest"])))
     width = max(len(row[2]) for row in rows)
     print_table([(*row[:2], row[2].ljust(width), row[3]) for row in rows], left=0)
     if facts["mean_nats"] is not None:
-        print(f"on average {_bits(facts['mean_nats']):.2f} bits; rank 0 is the likeliest token")
+        print(f"on average {facts['mean_nats']:.2f} nats; rank 0 is the likeliest token")
     print(f"likeliest next: {_likely(facts['next'])}")
 
 
@@ -75,28 +74,25 @@ def _many(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def _bits(nats: float) -> float:
-    return nats / math.log(2)
-
-
 def _heads(found: list[dict[str, Any]]) -> str:
-    each = [f"{head['layer']}.{head['head']} {head['value']:.3f}" for head in found]
-    return "  ".join(each) or "no position has one"
+    shown = [f"{head['part']} {head['value']:.3f}" for head in found]
+    return "  ".join(shown) or "no position has one"
 
 
 def _print_attribution(found: dict[str, Any]) -> None:
     if math.isnan(found["logit"][-1]):
         print("\nthe last logits are NaN: none is the largest")
         return
-    each = parts(found, -1)
+    parts = sorted(found["parts"], key=lambda part: size_order(part["values"][-1]))
+    largest = [f"{part['part']} {part['values'][-1]:+.3f}" for part in parts[:_PARTS]]
     print(
         f"\nlogit of {found['targets'][-1]['text']!r}, the likeliest next: {found['logit'][-1]:.4f}"
-        f"; its {len(each)} parts sum to {found['sum'][-1]:.4f}"
+        f"; its {len(parts)} parts sum to {found['sum'][-1]:.4f}"
     )
-    print("largest parts: " + ", ".join(f"{name} {value:+.3f}" for name, value in each[:_PARTS]))
+    print("largest parts: " + ", ".join(largest))
 
 
-def _print_weights(facts: dict[str, Any]) -> None:
+def _print_weights(facts: Mapping[str, Any]) -> None:
     weights, tensors = facts["weights"], facts["weights"]["tensors"]
     loud = sorted((t for t in tensors if t["outliers"]), key=lambda t: -len(t["outliers"]))
     print(f"\noutlier features are in {len(loud)} of {len(tensors)} tensors", end="")
@@ -105,15 +101,12 @@ def _print_weights(facts: dict[str, Any]) -> None:
     print_table(rows[:_MOST_TENSORS], left=0)
     bad = [f"{t['non_finite']} in {t['name']}" for t in tensors if t["non_finite"]]
     print(f"weights that are NaN or infinite: {', '.join(bad) or 'none'}")
-    bad = [
-        f"{one['count']} in {one['name']}" + ("" if one["layer"] is None else f".{one['layer']}")
-        for one in facts["non_finite"]
-    ]
+    bad = [f"{one['count']} in {Site(one['name'], one['layer'])}" for one in facts["non_finite"]]
     print(f"activations that are NaN or infinite: {', '.join(bad) or 'none'}")
     print(f"groups of tokens that share a row of wte: {len(weights['duplicated'])}")
 
 
-def _print_decisions(facts: dict[str, Any]) -> None:
+def _print_decisions(facts: Mapping[str, Any]) -> None:
     found = facts["decisions"]
     if found is None:
         print(f"\n{facts['no_decisions']}")

@@ -8,10 +8,10 @@ from oracle.ops.layer_norm import divided
 from oracle.ops.linear import linear
 
 
-def neuron_writes(weights: Weights, layer: int, neuron: int) -> Tensor:
+def neuron_direction(weights: Weights, layer: int, neuron: int) -> Tensor:
     """What c_proj makes of this neuron's mlp_post alone, if it is 1: (embd).
 
-    >>> neuron_writes({"h.0.mlp.c_proj.weight": torch.tensor([[1.0], [7.0]])}, 0, 1).tolist()
+    >>> neuron_direction({"h.0.mlp.c_proj.weight": torch.tensor([[1.0], [7.0]])}, 0, 1).tolist()
     [7.0]
     """
     weight = weights[f"h.{layer}.mlp.c_proj.weight"]
