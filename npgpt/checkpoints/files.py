@@ -3,7 +3,6 @@
 JSON is read by `npgpt.strict_json`, within a limit, and what it refuses is a CheckpointError.
 """
 
-import hashlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -162,6 +161,8 @@ _CHUNK = 2**20  # bytes hashed at a time
 
 def digest(path: Path, *, git: bool = False) -> str:
     """The file's SHA-256, or the SHA-1 by which git names its contents."""
+    import hashlib  # here because opening a model needs none
+
     try:
         with path.open("rb") as file:
             if git:

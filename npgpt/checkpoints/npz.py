@@ -64,9 +64,10 @@ _EXTRA_HEADER = 4
 _PADDING = 0xD935  # the kind of extra field that tools for Android align members with
 
 
-def is_npz(names: Mapping[str, object]) -> bool:
-    """Whether an archive of members of these names is one of arrays."""
-    return any(name.endswith(_NPY) for name in names)
+def holds_arrays(data: mmap.mmap, path: Path) -> bool:
+    """Whether a zip archive is one of arrays; CheckpointError unless it is undamaged."""
+    members = zip_members(data, str(path), methods=_METHODS)
+    return any(name.endswith(_NPY) for name in members)
 
 
 def read_npz(path: Path, *, check_sums: bool = True) -> Weights:

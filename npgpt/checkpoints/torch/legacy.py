@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from npgpt.checkpoints.files import map_file
 from npgpt.checkpoints.tensors import Weights
-from npgpt.checkpoints.torch.inert_pickle import load_pickle_at
+from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT, load_pickle_at
 from npgpt.checkpoints.torch.state import ALLOWED, RESAVE, Builder, Storage, place_tensors
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted
 
-TORCH_LEGACY = "torch legacy"
+FORM = "torch legacy"
 # The first pickle; its second byte is the protocol.
 _MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _PROTOCOL = 1001
@@ -47,7 +47,7 @@ def read_torch_legacy(path: Path, *, check_sums: bool = True) -> Weights:
     builder = Builder(path, "state dict", ending=(None,))
     value, at = load_pickle_at(
         data,
-        after_header(data, path),
+        _after_header(data, path),
         f"{path}: state dict",
         allowed=ALLOWED,
         reduce=builder.reduce,
@@ -57,10 +57,10 @@ def read_torch_legacy(path: Path, *, check_sums: bool = True) -> Weights:
     tensors, config = builder.select(value)
     numbers = _numbers(data, at, _in_order(keys, builder), path)
     placed = place_tensors(tensors, lambda storage: numbers[storage.key], path, len(data))
-    return Weights(TORCH_LEGACY, (path,), placed, config)
+    return Weights(FORM, (path,), placed, config)
 
 
-def after_header(data: mmap.mmap, path: Path) -> int:
+def _after_header(data: mmap.mmap, path: Path) -> int:
     """Where the pickle of the state dict starts."""
     if not is_torch_legacy(data):
         raise CheckpointError(f"{path}: does not start as torch.save's files did; {RESAVE}")
@@ -74,6 +74,13 @@ def after_header(data: mmap.mmap, path: Path) -> int:
             f"{path}: little_endian is {kind(little)}; re-save it on a little-endian machine"
         )
     return at
+
+
+def pickle_in_legacy(path: Path) -> bytes:
+    """The beginning of the state dict's pickle, unread; raises as `read_torch_legacy` does."""
+    data = map_file(path)
+    start = _after_header(data, path)
+    return data[start : start + PICKLE_LIMIT]
 
 
 def _in_order(keys: object, builder: Builder) -> list[Storage]:

@@ -1,33 +1,10 @@
 """The functions and classes that a pickle names, found without following it: a list for people."""
 
 import pickletools
-from pathlib import Path
 
-from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT
-from npgpt.checkpoints.torch.legacy import TORCH_LEGACY, after_header
-from npgpt.checkpoints.torch.zip import pickle_in_zip
-from npgpt.checkpoints.weights import guess
-from npgpt.errors import CheckpointError
 from npgpt.quoting import LONGEST
 
 _MOST = 100  # names listed
-_PICKLES = ("zip", "pickle", TORCH_LEGACY)
-
-
-def of_file(path: Path) -> list[str] | None:
-    """What the pickle in a file names, or None where the file has no pickle that can be found."""
-    try:
-        form = guess(path)
-        if form not in _PICKLES:
-            return None
-        if form == "zip":
-            return names_in_pickle(pickle_in_zip(path))
-        data = map_file(path)
-        start = after_header(data, path) if form == TORCH_LEGACY else 0
-        return names_in_pickle(data[start : start + PICKLE_LIMIT])
-    except CheckpointError:
-        return None
 
 
 def names_in_pickle(pickle: bytes) -> list[str]:

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from npgpt.checkpoints.formats import format_name
 from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.npz import _MORE, parse_npy_header, read_npz, write_npz
-from npgpt.checkpoints.weights import guess, read_weights
+from npgpt.checkpoints.weights import read_weights
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import to_arrays
@@ -232,7 +233,7 @@ BAD = {name: (zip_bytes({"x.npy": data}), said) for name, (data, said) in BAD_AR
 def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.npz"
     path.write_bytes(data)
-    assert guess(path) == "zip"
+    assert format_name(path) == "zip"
     check_refused(read_weights, path, said)
 
 
