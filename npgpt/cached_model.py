@@ -21,7 +21,7 @@ from npgpt.decoding.step import State, Step
 from npgpt.model.batch_invariant import RowCaches, batch_invariant_logits, batch_invariant_read
 from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
-from npgpt.model.mapped import check_whole, mappings
+from npgpt.model.paging import check_whole, mappings
 from npgpt.model.parameters import Parameters, to_arrays
 from npgpt.model.prefill import prefill
 

@@ -30,8 +30,8 @@ from npgpt.decoding.step import State, Step
 from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.decoding.validators import integer
 from npgpt.errors import ContextLengthError, PromptError, SettingError
+from npgpt.model.column_major import column_major
 from npgpt.model.forward import forward
-from npgpt.model.layout import column_major
 from npgpt.model.parameters import Parameters, shapes
 from npgpt.model.score import Score, log_probabilities
 from npgpt.notebook import fields_table

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array, Tokens
 from npgpt.errors import PromptError
+from npgpt.kernels.upcast import upcast
 from npgpt.model.parameters import Parameters
-from npgpt.ops.half import widen
 
 Float64 = npt.NDArray[np.float64]
 
@@ -16,7 +16,7 @@ Float64 = npt.NDArray[np.float64]
 def in_float64(weight: Array) -> Float64:
     """A weight in float64, exactly, also where it is kept in 16 bits."""
     is_narrow = weight.dtype.itemsize == np.dtype(np.float16).itemsize
-    wide = widen(weight, np.float64) if is_narrow else weight
+    wide = upcast(weight, np.float64) if is_narrow else weight
     return wide.astype(np.float64, copy=False)
 
 

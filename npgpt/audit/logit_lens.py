@@ -13,9 +13,9 @@ from npgpt.audit.next_token import NO_TOKEN, Ids, likeliest
 from npgpt.audit.sites import Site
 from npgpt.config import Config
 from npgpt.gpt import GPT
+from npgpt.kernels.layer_norm import layer_norm
+from npgpt.kernels.linear import linear
 from npgpt.model.parameters import Parameters
-from npgpt.ops.layer_norm import layer_norm
-from npgpt.ops.linear import linear
 from npgpt.ops.softmax import softmax
 from npgpt.prompt import Prompt
 from npgpt.trace import Recorder

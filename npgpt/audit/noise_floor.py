@@ -10,12 +10,12 @@ from typing import TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from npgpt import threads
 from npgpt.arrays import Array, Tokens, quiet
 from npgpt.audit.frozen_norm import in_float64
 from npgpt.config import Config
+from npgpt.kernels.threads import parallel_for
 from npgpt.model.forward import forward
-from npgpt.model.mapped import release
+from npgpt.model.paging import release
 from npgpt.model.parameters import Block, Parameters
 from npgpt.trace import Key, Selective, Tap, compose, discard, wants
 
@@ -99,7 +99,7 @@ def largest_difference(one: Array, other: Array) -> tuple[float, tuple[int, ...]
         row, column = (int(place) for place in np.unravel_index(gap.argmax(), gap.shape))
         found[(*before, first + row, column)] = float(gap[row, column])
 
-    threads.run(look, starts)
+    parallel_for(look, starts)
     where = min(found, key=lambda place: (-found[place], place))
     return found[where], where if found[where] else None
 

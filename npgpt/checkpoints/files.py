@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from npgpt import strict_json
 from npgpt.errors import CheckpointError
-from npgpt.model.mapped import MappedFile
+from npgpt.model.paging import MappedFile
 from npgpt.quoting import quoted
 
 # Characters that would make a name a path, on any system.

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt import threads
-from npgpt.model import mapped
-from npgpt.ops import half
-from npgpt.ops.tiles import parts
+from npgpt.kernels.threads import parallel_for
+from npgpt.kernels.tiles import slices
+from npgpt.kernels.upcast import ITEMSIZE
+from npgpt.kernels.upcast import is_finite as is_finite_in_16_bits
+from npgpt.model.paging import release as release_pages
 
 _CHUNK = 2**20  # numbers looked at together, so that no temporary array is large
 
@@ -35,16 +36,17 @@ def non_finite(arrays: Mapping[str, npt.NDArray[Any]], *, release: bool = False)
         if not _all_finite(chunk):
             bad.add(name)
         if release:
-            mapped.release(chunk)
+            release_pages(chunk)
 
     flat = {name: array.ravel(order="K") for name, array in arrays.items()}
-    threads.run(look, [(n, a[part]) for n, a in flat.items() for part in parts(a.size, _CHUNK)])
+    pieces = [(n, a[part]) for n, a in flat.items() for part in slices(a.size, _CHUNK)]
+    parallel_for(look, pieces)
     return [name for name in arrays if name in bad]
 
 
 def _all_finite(chunk: npt.NDArray[Any]) -> bool:
-    if chunk.dtype.itemsize == half.ITEMSIZE:
-        return half.is_finite(chunk)
+    if chunk.dtype.itemsize == ITEMSIZE:
+        return is_finite_in_16_bits(chunk)
     # A sum costs a third of looking at every number, and is finite only if all of them are; where
     # it is not, for they may also be merely large, every number is looked at.
     with np.errstate(over="ignore", invalid="ignore"):

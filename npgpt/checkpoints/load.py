@@ -27,8 +27,7 @@ from npgpt.checkpoints.tensors import NARROW, Stored, Weights, as_stored, to_flo
 from npgpt.checkpoints.weights import locate, read_weights
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, NonFiniteWarning, SettingError
-from npgpt.model.eviction import within
-from npgpt.model.mapped import release
+from npgpt.model.paging import release, within
 from npgpt.model.parameters import Parameters, from_arrays
 from npgpt.tokenizer.encoding import Tokenizer
 from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON, VOCAB_AND_MERGES
@@ -70,7 +69,7 @@ def load(
     memory, and time.
 
     memory, in bytes, is what the process may take; weights that do not fit are then read from the
-    file again at each use (see `model.eviction.within`), and nothing is widened before it is used.
+    file again at each use (see `model.paging.within`), and nothing is widened before it is used.
 
     Warns with NonFiniteWarning, naming the tensors, where weights are NaN or infinite. Raises
     CheckpointError for files that are missing, damaged, hostile, or disagree with the config,

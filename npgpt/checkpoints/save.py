@@ -18,8 +18,8 @@ from npgpt.checkpoints.tensors import DTYPES
 from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError, SettingError
+from npgpt.kernels.upcast import upcast
 from npgpt.model.parameters import Parameters, from_arrays, to_arrays
-from npgpt.ops.half import widen
 from npgpt.tokenizer.encoding import Tokenizer
 from npgpt.tokenizer.files import ADDED_TOKENS
 from npgpt.tokenizer.files import save as save_tokenizer
@@ -55,7 +55,7 @@ def save(
     from_arrays(arrays, config)
     renamed = {
         # The writer takes floats, and bfloat16 is kept as its bits.
-        n if n == HEAD else PREFIX + n: widen(a) if a.dtype == np.uint16 else a
+        n if n == HEAD else PREFIX + n: upcast(a) if a.dtype == np.uint16 else a
         for n, a in arrays.items()
     }
     fields = to_json(config) | {"torch_dtype": dtype}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npgpt.errors import CheckpointError
-from npgpt.model.mapped import release
+from npgpt.model.paging import release
 from npgpt.quoting import quoted
 
 _LOCAL = struct.Struct("<4s5H3L2H")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array
 from npgpt.errors import CheckpointError
-from npgpt.ops.half import widen
+from npgpt.kernels.upcast import upcast
 from npgpt.quoting import kind
 from npgpt.tokenizer.encoding import Tokenizer
 
@@ -54,7 +54,7 @@ DTYPES = (
     DType("uint8", "|u1", "U8", "ByteStorage"),
     DType("bool", "|u1", "BOOL", "BoolStorage"),
 )
-NARROW = (FLOAT16, BFLOAT16)  # what `ops.half` widens
+NARROW = (FLOAT16, BFLOAT16)  # what `kernels.upcast` takes
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 
@@ -97,7 +97,7 @@ def to_floats(stored: Stored, dtype: npt.DTypeLike) -> Array:
     for float32 becomes infinite.
     """
     if stored.dtype in NARROW:
-        floats = widen(as_stored(stored), dtype)
+        floats = upcast(as_stored(stored), dtype)
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             floats = np.asarray(stored.data).astype(dtype, copy=False)
@@ -151,7 +151,7 @@ def from_bfloat16(bits: npt.NDArray[Any]) -> Array:
     >>> from_bfloat16(np.array([0x3FC0, 0xFF80], np.uint16))
     array([ 1.5, -inf], dtype=float32)
     """
-    return widen(np.asarray(bits))
+    return upcast(np.asarray(bits))
 
 
 def to_bfloat16(array: Array) -> Bfloat16Bits:

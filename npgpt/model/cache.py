@@ -1,4 +1,4 @@
-"""The keys and values of the positions that a model has already read."""
+"""The key-value cache: the keys and values of the positions that a model has already read."""
 
 from __future__ import annotations
 
@@ -11,24 +11,12 @@ import numpy.typing as npt
 from npgpt.arrays import Array, Mask
 from npgpt.config import Config
 from npgpt.errors import SettingError
-from npgpt.ops.attention import Shared
-
-# A processor's cache fetches a line of numbers at a time. Rows at a distance of many times as many
-# would all compete for the same few places in it.
-_LINE, _CROWDED = 16, 128
-
-
-def _spread(length: int) -> int:
-    """The length of a row, or a line more where rows of that length would be crowded.
-
-    >>> _spread(10), _spread(1024)
-    (10, 1040)
-    """
-    return length + _LINE if length and length % _CROWDED == 0 else length
+from npgpt.kernels.attention import SharedPrefix
+from npgpt.kernels.layout import padded_stride
 
 
 @dataclass
-class _Store:
+class _Buffer:
     """Room for more positions than are filled, so that appending seldom copies.
 
     values: (layer, batch, head, capacity, head_dim); keys: (layer, batch, head, head_dim,
@@ -39,16 +27,16 @@ class _Store:
     values: Array
     filled: int
 
-    def copy(self, rows: Sequence[int], length: int, more: int) -> _Store:
+    def copy(self, rows: Sequence[int], length: int, more: int) -> _Buffer:
         """The first `length` positions of these rows, with room for as many again, and `more`."""
         layers, _, heads, width, _ = self.keys.shape
-        capacity = _spread(max(2 * length, length + more))
+        capacity = padded_stride(max(2 * length, length + more))
         keys = np.empty((layers, len(rows), heads, width, capacity), self.keys.dtype)
         values = np.empty((layers, len(rows), heads, capacity, width), self.values.dtype)
-        for place, row in enumerate(rows):
-            keys[:, place, ..., :length] = self.keys[:, row, ..., :length]
-            values[:, place, :, :length] = self.values[:, row, :, :length]
-        return _Store(keys, values, length)
+        for index, row in enumerate(rows):
+            keys[:, index, ..., :length] = self.keys[:, row, ..., :length]
+            values[:, index, :, :length] = self.values[:, row, :, :length]
+        return _Buffer(keys, values, length)
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ class Cache:
 
     Going on from the newest cache writes into room kept for it; the room doubles when it runs out,
     so that n steps copy O(n) in all. What is held before rows are repeated, or tokens dropped, is
-    never copied: from then on the branches share it, and have stores of their own for what comes
+    never copied: from then on the branches share it, and have buffers of their own for what comes
     after. This happens once, so it is the prompt that beams share, and later branches copy only
     what came after it.
 
@@ -65,8 +53,8 @@ class Cache:
     """
 
     real: Mask
-    _own: _Store  # the last positions, or all of them
-    _shared: Shared | None = None  # the first ones; key and value have an axis of layers in front
+    _own: _Buffer  # the last positions, or all of them
+    _shared: SharedPrefix | None = None  # the first ones; an axis of layers in front
 
     @property
     def length(self) -> int:
@@ -78,14 +66,14 @@ class Cache:
     def _own_length(self) -> int:
         return self.length - (0 if self._shared is None else self._shared.length)
 
-    def layer(self, index: int) -> tuple[Array, Array, Shared | None]:
+    def layer(self, index: int) -> tuple[Array, Array, SharedPrefix | None]:
         """Keys and values of one layer, without a copy: (batch, head, own, head_dim) each.
 
         The third is what comes before them, shared by several rows, if anything is.
         """
         own, shared = slice(self._own_length), self._shared
         if shared is not None:
-            shared = Shared(shared.key[index], shared.value[index], shared.source)
+            shared = SharedPrefix(shared.key[index], shared.value[index], shared.source)
         keys = self._own.keys[index, ..., own].swapaxes(-1, -2)
         return keys, self._own.values[index, :, :, own], shared
 
@@ -95,7 +83,7 @@ class Cache:
         The caller fills them through `write`, once for each layer.
         """
         own, length, new = self._own, self._own_length, mask.shape[1]
-        # A store filled past our length already belongs to another continuation.
+        # A buffer filled past our length already belongs to another continuation.
         if own.filled > length or length + new > own.keys.shape[-1]:
             own = own.copy(range(len(mask)), length, new)
         own.filled = length + new
@@ -145,11 +133,12 @@ class Cache:
         rows, held = np.arange(len(self.real)), slice(self.length)
         keys = self._own.keys[..., held].swapaxes(-1, -2)
         values = self._own.values[:, :, :, held]
-        return Cache(self.real, self._own.copy(range(len(rows)), 0, 1), Shared(keys, values, rows))
+        own = self._own.copy(range(len(rows)), 0, 1)
+        return Cache(self.real, own, SharedPrefix(keys, values, rows))
 
 
 def empty(config: Config, batch: int, dtype: npt.DTypeLike) -> Cache:
     """The cache of a model that has read nothing."""
     rows = (config.n_layer, batch, config.n_head)
     keys = np.empty((*rows, config.head_dim, 0), dtype)
-    return Cache(np.empty((batch, 0), dtype=bool), _Store(keys, keys.swapaxes(-1, -2), 0))
+    return Cache(np.empty((batch, 0), dtype=bool), _Buffer(keys, keys.swapaxes(-1, -2), 0))

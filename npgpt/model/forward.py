@@ -16,15 +16,17 @@ import numpy.typing as npt
 from npgpt.arrays import Array, Mask, Tokens, quiet
 from npgpt.config import Config
 from npgpt.errors import PromptError
+from npgpt.kernels.activation import ACTIVATIONS
+from npgpt.kernels.attention import attention
+from npgpt.kernels.layer_norm import layer_norm
+from npgpt.kernels.linear import linear
+from npgpt.kernels.upcast import upcast
 from npgpt.model.cache import Cache, empty
 from npgpt.model.inputs import checked_positions, checked_tokens
 from npgpt.model.parameters import MLP, Affine, Attention, Block, Embedding, Parameters
-from npgpt.ops.activation import ACTIVATIONS
-from npgpt.ops.attention import attention, causal_mask
+from npgpt.ops.attention import causal_mask
 from npgpt.ops.embedding import embedding
-from npgpt.ops.half import widen
-from npgpt.ops.layer_norm import layer_norm, layer_norm_given_scale, layer_norm_scale
-from npgpt.ops.linear import linear
+from npgpt.ops.layer_norm import layer_norm_given_scale, layer_norm_scale
 from npgpt.trace import Tap, discard, wants
 
 
@@ -79,65 +81,66 @@ def forward(
         positions = np.maximum(seen + mask.cumsum(axis=1) - 1, 0)
     positions = checked_positions(positions, tokens.shape, config.n_positions)
     cache = past.extend(mask)
-    may_look = causal_mask(query, cache.length) & cache.real[:, None, None]  # batch, 1, query, key
-    run = _Pass(config, cache, may_look, tap)
+    visible = causal_mask(query, cache.length) & cache.real[:, None, None]  # batch, 1, query, key
+    env = _Environment(config, cache, visible, tap)
 
     with quiet():
-        x = tap("token_embedding", None, _looked_up(tokens, parameters.wte, parameters.dtype))
+        x = tap("token_embedding", None, _embedded(tokens, parameters.wte, parameters.dtype))
         x = x + tap(
-            "position_embedding", None, _looked_up(positions, parameters.wpe, parameters.dtype)
+            "position_embedding", None, _embedded(positions, parameters.wpe, parameters.dtype)
         )
         for layer, block in enumerate(parameters.h):
             keep = hidden_to_keep if layer == config.n_layer - 1 else None
-            x = _block(x, block, run, layer, keep)  # batch, query, embd
-        hidden = _normed(_last(x, hidden_to_keep), parameters.ln_f, run, "ln_f", None)
-        kept = _last(hidden, logits_to_keep)
+            x = _block(x, block, env, layer, keep)  # batch, query, embd
+        hidden = _layer_norm(_last_columns(x, hidden_to_keep), parameters.ln_f, env, "ln_f", None)
+        kept = _last_columns(hidden, logits_to_keep)
         logits = tap("logits", None, linear(kept, parameters.lm_head.weight.T, None))
     return Output(logits, hidden, cache)
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What all layers of one forward pass share."""
+class _Environment:
+    """What every layer of one forward pass is given; visible is the attention mask."""
 
     config: Config
     cache: Cache
-    may_look: Mask
+    visible: Mask
     tap: Tap
 
 
-def _looked_up(ids: Tokens, table: Embedding, dtype: npt.DTypeLike) -> Array:
+def _embedded(ids: Tokens, table: Embedding, dtype: npt.DTypeLike) -> Array:
     rows = embedding(ids, table.weight)
-    return rows if rows.dtype == dtype else widen(rows, dtype)
+    return rows if rows.dtype == dtype else upcast(rows, dtype)
 
 
-def _last(array: Array, columns: int | None) -> Array:
+def _last_columns(array: Array, columns: int | None) -> Array:
     """The last columns of an array (batch, query, embd), or all of them for None."""
     return array if columns is None else array[:, max(array.shape[1] - columns, 0) :]
 
 
-def _block(x: Array, block: Block, run: _Pass, layer: int, keep: int | None) -> Array:
+def _block(x: Array, block: Block, env: _Environment, layer: int, keep: int | None) -> Array:
     """What the block makes of x (batch, query, embd), for its last `keep` columns, None for all."""
-    tap = run.tap
+    tap = env.tap
     x = tap("resid_pre", layer, x)
-    normed = _normed(x, block.ln_1, run, "ln_1", layer)
-    x = _last(x, keep) + tap("attn_out", layer, _attention(normed, block.attn, run, layer, keep))
+    normed = _layer_norm(x, block.ln_1, env, "ln_1", layer)
+    attn_out = tap("attn_out", layer, _attention(normed, block.attn, env, layer, keep))
+    x = _last_columns(x, keep) + attn_out
     x = tap("resid_mid", layer, x)
-    normed = _normed(x, block.ln_2, run, "ln_2", layer)
-    x = x + tap("mlp_out", layer, _mlp(normed, block.mlp, run, layer))
+    normed = _layer_norm(x, block.ln_2, env, "ln_2", layer)
+    x = x + tap("mlp_out", layer, _mlp(normed, block.mlp, env, layer))
     return tap("resid_post", layer, x)
 
 
-def _attention(x: Array, attn: Attention, run: _Pass, layer: int, keep: int | None) -> Array:
-    config, tap = run.config, run.tap
+def _attention(x: Array, attn: Attention, env: _Environment, layer: int, keep: int | None) -> Array:
+    config, tap = env.config, env.tap
     batch, query, embd = x.shape
     qkv = linear(x, attn.c_attn.weight, attn.c_attn.bias)  # batch, query, 3 * embd
     qkv = qkv.reshape(batch, query, 3, config.n_head, config.head_dim)
     q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # batch, head, query, head_dim each
     first = 0 if keep is None else max(query - keep, 0)
     q = tap("query", layer, q[:, :, first:])
-    run.cache.write(layer, tap("key", layer, k), tap("value", layer, v))
-    keys, values, shared = run.cache.layer(layer)  # batch, head, key, head_dim
+    env.cache.write(layer, tap("key", layer, k), tap("value", layer, v))
+    keys, values, shared = env.cache.layer(layer)  # batch, head, key, head_dim
 
     scale = 1.0
     if config.scale_attn_weights:
@@ -148,7 +151,7 @@ def _attention(x: Array, attn: Attention, run: _Pass, layer: int, keep: int | No
         q,
         keys,
         values,
-        mask=run.may_look[:, :, first:],
+        mask=env.visible[:, :, first:],
         scale=scale,
         shared=shared,
         tap=tap,
@@ -159,15 +162,15 @@ def _attention(x: Array, attn: Attention, run: _Pass, layer: int, keep: int | No
     return linear(merged, attn.c_proj.weight, attn.c_proj.bias)
 
 
-def _mlp(x: Array, mlp: MLP, run: _Pass, layer: int) -> Array:
-    activation = ACTIVATIONS[run.config.activation_function]
-    pre = run.tap("mlp_pre", layer, linear(x, mlp.c_fc.weight, mlp.c_fc.bias))
-    post = run.tap("mlp_post", layer, activation(pre))  # batch, query, inner
+def _mlp(x: Array, mlp: MLP, env: _Environment, layer: int) -> Array:
+    activation = ACTIVATIONS[env.config.activation_function]
+    pre = env.tap("mlp_pre", layer, linear(x, mlp.c_fc.weight, mlp.c_fc.bias))
+    post = env.tap("mlp_post", layer, activation(pre))  # batch, query, inner
     return linear(post, mlp.c_proj.weight, mlp.c_proj.bias)
 
 
-def _normed(x: Array, ln: Affine, run: _Pass, name: str, layer: int | None) -> Array:
-    tap, eps = run.tap, run.config.layer_norm_epsilon
+def _layer_norm(x: Array, ln: Affine, env: _Environment, name: str, layer: int | None) -> Array:
+    tap, eps = env.tap, env.config.layer_norm_epsilon
     if not wants(tap, f"{name}_scale", layer):
         return tap(name, layer, layer_norm(x, ln.weight, ln.bias, eps=eps))
     scale = tap(f"{name}_scale", layer, layer_norm_scale(x, eps=eps))

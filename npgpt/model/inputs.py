@@ -1,4 +1,4 @@
-"""What the forward pass accepts."""
+"""Validators: the tokens, masks and positions that a forward pass accepts."""
 
 import numpy as np
 

@@ -61,8 +61,8 @@ class Block:
 class Parameters:
     """All weights. Where the head is tied, `lm_head` is `wte` itself.
 
-    Matrices may be kept in 16 bits, as float16 or, for bfloat16, its bits in a uint16; `ops.half`
-    widens them as they are used.
+    Matrices may be kept in 16 bits, as float16 or, for bfloat16, its bits in a uint16;
+    `kernels.mixed_gemm` upcasts them as they are used.
     """
 
     wte: Embedding

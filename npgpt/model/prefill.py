@@ -1,16 +1,15 @@
-"""Reading a long prompt piece by piece."""
+"""Chunked prefill: reading a long prompt piece by piece."""
 
 import numpy as np
 
 from npgpt.arrays import Mask, Tokens
 from npgpt.config import Config
 from npgpt.errors import SettingError
+from npgpt.kernels.thresholds import PREFILL_COLUMNS
 from npgpt.model.cache import Cache
 from npgpt.model.forward import Output, forward
 from npgpt.model.inputs import checked_tokens
 from npgpt.model.parameters import Parameters
-
-CHUNK = 1024
 
 
 def prefill(
@@ -22,7 +21,7 @@ def prefill(
     mask: Mask | None = None,
     logits_to_keep: int = 1,
     hidden_to_keep: int | None = None,
-    chunk: int = CHUNK,
+    chunk: int = PREFILL_COLUMNS,
 ) -> Output:
     """`forward` over `chunk` columns at a time: the same result, in less memory.
 

@@ -1,4 +1,4 @@
-"""How likely a text is under the model."""
+"""Scoring: how likely a text is under the model, token by token, and its perplexity."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,12 @@ import numpy.typing as npt
 from npgpt.arrays import Tokens, quiet
 from npgpt.config import Config
 from npgpt.errors import NonFiniteError, PromptError, SettingError
+from npgpt.kernels.linear import linear
+from npgpt.kernels.thresholds import SCORE_COLUMNS
+from npgpt.kernels.tiles import slices
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters
-from npgpt.ops.linear import linear
 from npgpt.ops.softmax import log_softmax
-from npgpt.ops.tiles import parts
-
-_COLUMNS = 64  # whose logits are computed together
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def log_probabilities(
         )
         targets = tokens[scored + 1 : end + 1]
         # A few columns' logits at a time, and one in float64: all of them would be large.
-        for part in parts(len(targets), _COLUMNS):
+        for part in slices(len(targets), SCORE_COLUMNS):
             logits = linear(read.hidden[0, part], parameters.lm_head.weight.T, None)
             rows = (log_softmax(row.astype(np.float64)) for row in logits)
             scores += [row[target] for row, target in zip(rows, targets[part], strict=True)]

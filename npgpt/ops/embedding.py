@@ -1,4 +1,4 @@
-"""Looking up rows of a table by number."""
+"""Embedding: rows of a table, looked up by id."""
 
 from npgpt.arrays import Array, Tokens
 from npgpt.errors import PromptError
@@ -7,7 +7,7 @@ from npgpt.errors import PromptError
 def embedding(ids: Tokens, weight: Array) -> Array:
     """`weight[ids]`: the row of each id.
 
-    ids (...), whole numbers; weight (rows, embd) -> (..., embd), in weight's dtype.
+    ids (...), integers; weight (rows, embd) -> (..., embd), in weight's dtype.
     Raises PromptError for an id outside 0 .. rows - 1: NumPy alone would take -1 for the last row.
 
     >>> import numpy as np

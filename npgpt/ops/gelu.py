@@ -1,21 +1,19 @@
-"""The Gaussian error linear unit: in GPT-2's approximate form, and in the exact one."""
+"""GELU, the Gaussian error linear unit: in GPT-2's tanh approximation, and exact."""
 
 import math
 
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.ops.tiles import by_rows
 
 GELU_CUBIC = 0.044715
 GELU_SCALE = math.sqrt(2 / math.pi)
-SATURATED = 16.0
+SATURATED = 16.0  # tanh is −1 exactly for x below −SATURATED, in float64 too
 GONE = 40.0  # Φ(−40) is 0 in float64
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has no erf of its own
 
 
-@by_rows
 def gelu_new(x: Array) -> Array:
     """`x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`: what GPT-2 was trained with.
 
@@ -27,17 +25,11 @@ def gelu_new(x: Array) -> Array:
     >>> gelu_new(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    with quiet():  # where x² overflows, tanh is 1 or −1 all the same
-        t = np.asarray(x * x)
-        t *= GELU_SCALE * GELU_CUBIC
-        t += GELU_SCALE
-        t *= x
-        np.tanh(t, out=t)
-        t += 1
-        half = np.asarray(np.maximum(x, -SATURATED))  # by then it is 0, and 0 · −∞ would be NaN
-        half *= 0.5
-        t *= half
-    return t
+    with quiet():  # where x³ overflows, tanh is 1 or −1 all the same
+        tanh = np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
+        # x itself but where the result is 0 anyway: −∞ · 0 would be NaN.
+        y: Array = np.maximum(x, -SATURATED) / 2 * (1 + tanh)
+    return y
 
 
 def gelu(x: Array) -> Array:

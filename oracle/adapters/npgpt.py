@@ -16,14 +16,14 @@ from npgpt.decoding.row import Row
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.step import Step
 from npgpt.decoding.uniforms import seed_uniforms
+from npgpt.kernels.activation import ACTIVATIONS
+from npgpt.kernels.attention import attention
+from npgpt.kernels.layer_norm import layer_norm
+from npgpt.kernels.linear import linear
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters, from_arrays
 from npgpt.model.score import log_probabilities
-from npgpt.ops.activation import ACTIVATIONS
-from npgpt.ops.attention import attention
 from npgpt.ops.embedding import embedding
-from npgpt.ops.layer_norm import layer_norm
-from npgpt.ops.linear import linear
 from npgpt.ops.softmax import log_softmax, softmax
 from npgpt.tokenizer.encoding import Tokenizer
 from oracle.adapters.subject import Subject

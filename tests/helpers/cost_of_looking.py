@@ -22,9 +22,9 @@ import numpy as np
 from npgpt.audit import saved
 from npgpt.config import Config
 from npgpt.gpt import GPT
-from npgpt.model import forward
+from npgpt.kernels.attention import attention
+from npgpt.model.forward import Output, forward
 from npgpt.model.parameters import from_arrays, shapes
-from npgpt.ops import attention
 
 CONFIG = Config()
 ROUNDS = {1: 300, 128: 60}  # of passes, by how many tokens each reads
@@ -59,11 +59,11 @@ def _copy(module: ModuleType, change: ast.NodeTransformer | None) -> ModuleType:
     return copy
 
 
-def _forward(change: ast.NodeTransformer | None) -> Callable[..., forward.Output]:
-    copy = _copy(forward, change)
-    vars(copy)["attention"] = _copy(attention, change).attention
-    found: Callable[..., forward.Output] = copy.forward
-    return found
+def _forward(change: ast.NodeTransformer | None) -> Callable[..., Output]:
+    copy = _copy(sys.modules[forward.__module__], change)
+    vars(copy)["attention"] = _copy(sys.modules[attention.__module__], change).attention
+    copied: Callable[..., Output] = copy.forward
+    return copied
 
 
 def _gpt() -> GPT:
@@ -83,8 +83,8 @@ def _save(gpt: GPT) -> None:
 def print_times() -> None:
     """Print the medians of paired ratios: each pass over the same one without taps."""
     gpt = _gpt()
-    runs = {"taps": forward.forward, "taps, copied": _forward(None), "none": _forward(_Untapped())}
-    past = forward.forward(np.array([PROMPT[:64]]), gpt.parameters, CONFIG).past
+    runs = {"taps": forward, "taps, copied": _forward(None), "none": _forward(_Untapped())}
+    past = forward(np.array([PROMPT[:64]]), gpt.parameters, CONFIG).past
     for tokens, rounds in ROUNDS.items():
         row = np.array([PROMPT[:tokens]])
         options = {"past": past} if tokens == 1 else {}

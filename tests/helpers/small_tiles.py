@@ -1,30 +1,70 @@
-"""npgpt with tiles so small that a toy model is computed in many, by three threads."""
+"""npgpt with thresholds so low that a toy model is computed in many tiles, by three threads."""
 
+import importlib
+import pkgutil
+import sys
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
-from npgpt import threads
-from npgpt.ops import attention_tiles, few_rows, half, linear, tiles
+import npgpt.kernels
+from npgpt.kernels.threads import _pool, thread_count
 
 THREADS = 3
+TOY = {
+    "ROW_TILE": 6,
+    "UNTILED_GEMM_WEIGHTS": 6,
+    "ATTENTION_TILE_QUERIES": 2,
+    "ATTENTION_TILE_SCORES": 2,
+    "ATTENTION_UNTILED_SCORES": 2,
+    "UNPACKED_GEMM_WORK": 40,
+    "COLUMN_TILE_MAX": 3,
+    "SKINNY_GEMM_WEIGHTS_PER_THREAD": 4,
+    "UPCAST_TILE": 6,
+    "UPCAST_SHARED_TILE": 20,
+    "ONE_THREAD_GEMM_WORK": 40,
+    "ONE_THREAD_GEMV_WORK": 9,
+    "MIXED_COLUMN_TILE": 3,
+}
+KERNELS = [
+    importlib.import_module(f"npgpt.kernels.{module.name}")
+    for module in pkgutil.iter_modules(npgpt.kernels.__path__)
+]
+(THRESHOLDS,) = (kernel for kernel in KERNELS if kernel.__name__.endswith("thresholds"))
+
+
+@contextmanager
+def thresholds(**values):
+    """Inside, npgpt's thresholds of these names have these values, wherever they are used."""
+    assert values.keys() <= vars(THRESHOLDS).keys()
+    with ExitStack() as stack:
+        for module in _modules():
+            used = {name: value for name, value in values.items() if name in vars(module)}
+            if used:
+                stack.enter_context(mock.patch.multiple(module, **used))
+        yield
+
+
+@contextmanager
+def three_threads():
+    """Inside, work is shared out among THREADS threads."""
+    _pool.cache_clear()
+    try:
+        with ExitStack() as stack:
+            for module in _modules():
+                if vars(module).get("thread_count") is thread_count:
+                    replaced = mock.patch.object(module, "thread_count", return_value=THREADS)
+                    stack.enter_context(replaced)
+            yield
+    finally:
+        _pool.cache_clear()
 
 
 @contextmanager
 def small_tiles():
-    """Inside, what is meant for large arrays is done to small ones too."""
-    threads._pool.cache_clear()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(mock.patch.object(threads, "count", return_value=THREADS))
-            stack.enter_context(mock.patch.object(tiles, "TILE", 6))
-            stack.enter_context(mock.patch.object(linear, "TILE", 6))
-            stack.enter_context(mock.patch.multiple(attention_tiles, QUERIES=2, CACHED=2, ALONE=2))
-            stack.enter_context(mock.patch.multiple(few_rows, _SMALL=40, _WIDE=3, _SHARED=4))
-            stack.enter_context(
-                mock.patch.multiple(
-                    half, _TILE=6, _LARGE_TILE=20, _ALONE=40, _ALONE_ONE_ROW=9, _WIDE=3
-                )
-            )
-            yield
-    finally:
-        threads._pool.cache_clear()
+    """Inside, what is meant for large arrays is done to small ones too, by three threads."""
+    with three_threads(), thresholds(**TOY):
+        yield
+
+
+def _modules():
+    return [module for name, module in list(sys.modules.items()) if name.startswith("npgpt.")]

@@ -13,7 +13,7 @@ from npgpt.audit.saved import metadata
 from npgpt.checkpoints.files import check_unchanged, find, identity
 from npgpt.config import Config
 from npgpt.errors import CheckpointError
-from npgpt.model.mapped import check_whole, mappings
+from npgpt.model.paging import check_whole, mappings
 from npgpt.quoting import listed
 from npgpt.trace import Key, Recorder, in_order, label
 

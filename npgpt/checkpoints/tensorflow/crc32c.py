@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npgpt.model.mapped import release
+from npgpt.model.paging import release
 
 POLYNOMIAL = 0x82F63B78  # P without its x^32, the bit of x^0 first
 _ONES = 0xFFFFFFFF

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from npgpt import threads
 from npgpt.cli.argument_types import natural
 from npgpt.cli.arguments import add_dtype, add_model, load_model
 from npgpt.cli.command import Command
@@ -17,6 +16,7 @@ from npgpt.cli.output import print_json, print_table
 from npgpt.config import RELEASED, Config
 from npgpt.errors import SettingError
 from npgpt.gpt import GPT
+from npgpt.kernels.threads import thread_count
 from npgpt.model.parameters import Parameters, from_arrays, shapes, to_arrays
 
 _EXAMPLES = """\
@@ -62,7 +62,7 @@ def _run(arguments: Namespace) -> None:
     about = {
         "parameters": sum(array.size for array in to_arrays(gpt.parameters).values()),
         "dtype": arguments.dtype,
-        "threads": threads.count(),
+        "threads": thread_count(),
         **machine._asdict(),
     }
     if arguments.json:

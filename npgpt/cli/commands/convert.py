@@ -15,8 +15,8 @@ from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, saying_warnings
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, SettingError
+from npgpt.kernels.upcast import upcast
 from npgpt.model.parameters import from_arrays, shapes, to_arrays
-from npgpt.ops.half import widen
 
 _EXAMPLES = """\
   npgpt convert gpt2.gguf ~/gpt2                    a folder that transformers opens
@@ -115,7 +115,7 @@ def _write_npz(target: Path, checkpoint: Checkpoint, dtype: str) -> None:
     write_npz(
         target,
         # bfloat16 is kept as its bits.
-        {n: widen(a) if a.dtype.name == "uint16" else a for n, a in arrays.items()},
+        {n: upcast(a) if a.dtype.name == "uint16" else a for n, a in arrays.items()},
         to_json(checkpoint.config),
         dtype=dtype,
     )

@@ -14,7 +14,7 @@ from npgpt.checkpoints.safetensors import write_safetensors
 from npgpt.checkpoints.tensors import FLOAT32, Stored
 from npgpt.config import Config, to_json
 from npgpt.errors import CheckpointError
-from npgpt.model.mapped import resident
+from npgpt.model.paging import resident
 from npgpt.model.parameters import to_arrays
 from tests.helpers.checkpoint_making import TINY, UNTIED, is_mapped, random_arrays
 from tests.helpers.dialects import DIALECTS, NanoGPT, gguf, linear, openai, prefixed, wrapped

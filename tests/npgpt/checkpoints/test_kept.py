@@ -13,7 +13,7 @@ from npgpt.checkpoints.save import save
 from npgpt.checkpoints.tensors import from_bfloat16
 from npgpt.config import to_json
 from npgpt.errors import NonFiniteWarning, SettingError
-from npgpt.model import mapped
+from npgpt.model.paging import resident
 from npgpt.model.parameters import to_arrays
 from tests.helpers.checkpoint_making import (
     TINY,
@@ -23,7 +23,7 @@ from tests.helpers.checkpoint_making import (
     random_parameters,
 )
 
-LINUX = pytest.mark.skipif(mapped.resident() is None, reason="no /proc/self/statm, or no madvise")
+LINUX = pytest.mark.skipif(resident() is None, reason="no /proc/self/statm, or no madvise")
 KEPT = {"float16": np.float16, "bfloat16": np.uint16}
 PLENTY = 10**12
 
@@ -90,7 +90,7 @@ def test_what_is_kept_can_be_saved(tmp_path, stored, again):
 @pytest.mark.parametrize("options", [{"widen": False}, {"memory": PLENTY}])
 @pytest.mark.parametrize("stored", KEPT)
 def test_infinite_weights_are_said(tmp_path, stored, options):
-    if "memory" in options and mapped.resident() is None:
+    if "memory" in options and resident() is None:
         pytest.skip("no /proc/self/statm, or no madvise")
     arrays = random_arrays(TINY)
     arrays["wte.weight"][1, 1] = np.nan

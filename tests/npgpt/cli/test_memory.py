@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.cli.argument_types import size
-from npgpt.model import mapped
+from npgpt.model.paging import resident
 from tests.helpers.command_line import output, run
 
-LINUX = pytest.mark.skipif(mapped.resident() is None, reason="no /proc/self/statm, or no madvise")
+LINUX = pytest.mark.skipif(resident() is None, reason="no /proc/self/statm, or no madvise")
 UNITS = {"": 1, "B": 1, "K": 10**3, "kB": 10**3, "MB": 10**6, "gb": 10**9, "TB": 10**12,
          "KiB": 2**10, "mib": 2**20, "Gi": 2**30, "TiB": 2**40}  # fmt: skip
 

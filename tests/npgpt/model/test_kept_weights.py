@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from npgpt.checkpoints.tensors import to_bfloat16
 from npgpt.config import from_json
 from npgpt.gpt import GPT
+from npgpt.kernels.upcast import upcast
 from npgpt.model.forward import forward
 from npgpt.model.parameters import from_arrays
-from npgpt.ops.half import widen
 from oracle.bounds.compare import excess
 from tests.helpers.small_tiles import small_tiles
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
@@ -31,7 +31,7 @@ def kept_in_16_bits(model, kind):
         name: narrow(array) if array.ndim > 1 else array.astype(model.dtype)
         for name, array in model.weights.items()
     }
-    wide = {n: widen(a) if a.ndim > 1 else model.weights[n] for n, a in kept.items()}
+    wide = {n: upcast(a) if a.ndim > 1 else model.weights[n] for n, a in kept.items()}
     return from_arrays(kept, from_json(model.config)), dataclasses.replace(model, weights=wide)
 
 

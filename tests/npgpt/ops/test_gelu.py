@@ -6,13 +6,16 @@ from hypothesis.extra.numpy import array_shapes
 
 import oracle.bounds.activation as bounds
 import oracle.ops.gelu as oracle_ops
+from npgpt.kernels.gelu import gelu_new as kernel
 from npgpt.ops.gelu import gelu, gelu_new
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import LAYOUTS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)
-FORMS = pytest.mark.parametrize("form", [gelu, gelu_new], ids=["gelu", "gelu_new"])
+FORMS = pytest.mark.parametrize(
+    "form", [gelu, gelu_new, kernel], ids=["gelu", "gelu_new", "gelu_new's kernel"]
+)
 
 
 @FORMS

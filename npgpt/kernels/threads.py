@@ -1,4 +1,4 @@
-"""Work shared by several threads: NumPy lets go of Python's lock while it computes."""
+"""Threads: work shared out, since NumPy releases Python's global lock while it computes."""
 
 import functools
 import os
@@ -16,7 +16,7 @@ _VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @functools.cache
-def count() -> int:
+def thread_count() -> int:
     """How many threads compute together: as many as OpenBLAS takes for a product.
 
     OPENBLAS_NUM_THREADS or OMP_NUM_THREADS, as they stand when this is first asked, else the
@@ -31,50 +31,50 @@ def count() -> int:
     return os.cpu_count() or 1
 
 
-def run(work: Callable[[Item], object], items: Iterable[Item]) -> None:
-    """Call `work` on every item, in any order, in `count()` threads, this one among them.
+def parallel_for(work: Callable[[Item], object], items: Iterable[Item]) -> None:
+    """Call `work` on every item, in any order, in `thread_count()` threads, this one among them.
 
     Returns when all are done; what one of them raises is raised here. The floating-point state is
     that of `arrays.quiet` in each thread.
 
-    >>> found = [0, 0, 0]
-    >>> run(lambda i: found.__setitem__(i, i * i), range(3))
-    >>> found
+    >>> squares = [0, 0, 0]
+    >>> parallel_for(lambda i: squares.__setitem__(i, i * i), range(3))
+    >>> squares
     [0, 1, 4]
     """
-    todo = deque(items)
+    queue = deque(items)
 
-    def some() -> None:
+    def drain() -> None:
         with quiet():
             try:
-                while (item := _taken(todo)) is not None:
+                while (item := _taken(queue)) is not None:
                     work(item[0])
             except BaseException:
-                todo.clear()  # nothing new is begun
+                queue.clear()  # nothing new is begun
                 raise
 
-    helpers = min(count(), len(todo)) - 1
+    helpers = min(thread_count(), len(queue)) - 1
     if helpers < 1:
-        return some()
-    running = [_pool().submit(some) for _ in range(helpers)]
+        return drain()
+    futures = [_pool().submit(drain) for _ in range(helpers)]
     try:
-        some()
+        drain()
     finally:
-        for each in running:
-            if not each.cancel():  # one that has not begun would find nothing left to do
-                each.result()
+        for future in futures:
+            if not future.cancel():  # one that has not begun would find nothing left to do
+                future.result()
 
 
-def _taken(todo: deque[Item]) -> tuple[Item] | None:
+def _taken(queue: deque[Item]) -> tuple[Item] | None:
     try:
-        return (todo.popleft(),)
+        return (queue.popleft(),)
     except IndexError:
         return None
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count() - 1, thread_name_prefix="npgpt")
+    return ThreadPoolExecutor(thread_count() - 1, thread_name_prefix="npgpt")
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,18 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle.bounds.linear as bounds
-from npgpt.ops import few_rows
-from npgpt.ops.linear import linear
+from npgpt.kernels.linear import linear
+from npgpt.kernels.thresholds import SKINNY_GEMM_ROWS
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import small_tiles
 
+ROWS = st.integers(1, SKINNY_GEMM_ROWS + 2)
 ORDERS = pytest.mark.parametrize("order", ["C", "F"])
 
 
 @ORDERS
-@given(st.data(), st.integers(1, few_rows.FEW + 2), st.integers(1, 12), st.integers(1, 14), DTYPES)
+@given(st.data(), ROWS, st.integers(1, 12), st.integers(1, 14), DTYPES)
 def test_a_product_in_tiles_is_the_oracles(order, data, rows, n, m, dtype):
     """Also where the last tile is narrower, and where a matrix is less than one tile."""
     x, weight, bias = (
@@ -37,7 +38,7 @@ def test_a_product_in_tiles_is_the_oracles(order, data, rows, n, m, dtype):
 
 
 @ORDERS
-@pytest.mark.parametrize("rows", [2, 5, few_rows.FEW])
+@pytest.mark.parametrize("rows", [2, 5, SKINNY_GEMM_ROWS])
 def test_at_the_true_sizes_too(order, rows):
     rng = np.random.default_rng(0)
     x, weight, bias = (
@@ -48,7 +49,7 @@ def test_at_the_true_sizes_too(order, rows):
 
 
 @ORDERS
-@pytest.mark.parametrize("rows", [1, 2, few_rows.FEW, few_rows.FEW + 1])
+@pytest.mark.parametrize("rows", [1, 2, SKINNY_GEMM_ROWS, SKINNY_GEMM_ROWS + 1])
 def test_the_same_call_gives_the_same_bits(order, rows):
     rng = np.random.default_rng(1)
     x, weight = rng.standard_normal((rows, 500)), rng.standard_normal((500, 700))
@@ -58,7 +59,7 @@ def test_the_same_call_gives_the_same_bits(order, rows):
         assert all(np.array_equal(linear(x, weight, None), first) for _ in range(20))
 
 
-@pytest.mark.parametrize("rows", [2, few_rows.FEW])
+@pytest.mark.parametrize("rows", [2, SKINNY_GEMM_ROWS])
 def test_each_row_is_used_for_itself(rows):
     """A planted row shows where it ends up, exactly."""
     weight = np.arange(40.0 * 60).reshape(40, 60)

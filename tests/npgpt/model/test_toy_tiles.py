@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt.model.column_major import column_major
 from npgpt.model.forward import forward
-from npgpt.model.layout import column_major
 from npgpt.model.parameters import to_arrays
 from npgpt.trace import Recorder
 from oracle.bounds.compare import excess

@@ -1,16 +1,11 @@
-"""The same weights, in the layout in which rows are multiplied by them fastest."""
+"""Column-major weights: the same numbers, in the memory layout that BLAS multiplies fastest."""
 
 from dataclasses import replace
 
-import numpy as np
-
-from npgpt import threads
 from npgpt.arrays import Array
-from npgpt.model.mapped import is_mapped, release
+from npgpt.kernels.layout import to_column_major
+from npgpt.model.paging import is_mapped, release
 from npgpt.model.parameters import MLP, Affine, Attention, Block, Parameters
-from npgpt.ops.tiles import parts
-
-_SIDE = 128  # of the square blocks that are turned over at a time
 
 
 def column_major(parameters: Parameters) -> Parameters:
@@ -20,8 +15,9 @@ def column_major(parameters: Parameters) -> Parameters:
     faster with this layout whenever several rows are read, and as fast with one: docs/ have
     the figures. Copying a 124M model takes a fifth of a second, and no memory beside its own:
     what was mapped from a file is given back. Weights that lie so already, are kept in 16 bits, or
-    are evicted to hold a budget of memory, stay as they are.
+    are paged to hold a budget of memory, stay as they are.
 
+    >>> import numpy as np
     >>> from npgpt.config import Config
     >>> from npgpt.model.parameters import from_arrays, shapes
     >>> tiny = Config(vocab_size=5, n_positions=3, n_embd=2, n_head=1, n_layer=1)
@@ -49,7 +45,7 @@ def _block(block: Block) -> Block:
 
 
 def _affine(affine: Affine) -> Affine:
-    return Affine(_turned(affine.weight), _copied(affine.bias))
+    return Affine(_column_major(affine.weight), _copied(affine.bias))
 
 
 def _copied(vector: Array) -> Array:
@@ -62,19 +58,12 @@ def _copied(vector: Array) -> Array:
     return copy
 
 
-def _turned(weight: Array) -> Array:
+def _column_major(weight: Array) -> Array:
     if weight.ndim == 1:
         return _copied(weight)
     if weight.flags.f_contiguous:
         return weight
-    columns = np.empty(weight.shape[::-1], weight.dtype)
-
-    def turn(part: slice) -> None:
-        # Block by block: a whole row or column at a time would leave the cache before its reuse.
-        for rows in parts(len(weight), _SIDE):
-            columns[part, rows] = weight[rows, part].T
-
-    threads.run(turn, parts(weight.shape[1], _SIDE))
+    copy = to_column_major(weight)
     release(weight)
-    columns.flags.writeable = False
-    return columns.T
+    copy.flags.writeable = False
+    return copy

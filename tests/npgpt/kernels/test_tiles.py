@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from npgpt.ops.gelu import gelu_new
-from npgpt.ops.layer_norm import layer_norm
-from npgpt.ops.tiles import TILE, by_rows, parts
+from npgpt.kernels.gelu import gelu_new
+from npgpt.kernels.layer_norm import layer_norm
+from npgpt.kernels.thresholds import ROW_TILE
+from npgpt.kernels.tiles import by_rows, slices
 from oracle.strategies.arrays import arrays
 from tests.helpers.held import DTYPES
 from tests.helpers.small_tiles import small_tiles
@@ -33,13 +34,13 @@ def test_what_is_large_is_computed_in_tiles_of_whole_rows():
         sizes.append(x.shape)
         return x + 1
 
-    x = np.zeros((2, 5, TILE // 2), np.float32)
+    x = np.zeros((2, 5, ROW_TILE // 2), np.float32)
     assert np.array_equal(by_rows(op)(x), x + 1)
-    assert sizes == 5 * [(2, TILE // 2)]
+    assert sizes == 5 * [(2, ROW_TILE // 2)]
 
 
 def test_a_row_longer_than_a_tile_is_a_tile():
-    x = np.zeros((3, TILE + 1))
+    x = np.zeros((3, ROW_TILE + 1))
     assert by_rows(lambda x: x)(x).shape == x.shape
 
 
@@ -48,11 +49,11 @@ def test_what_an_op_raises_comes_out():
         raise ArithmeticError("no such row")
 
     with pytest.raises(ArithmeticError, match="no such row"):
-        by_rows(fails)(np.zeros((4, TILE)))
+        by_rows(fails)(np.zeros((4, ROW_TILE)))
 
 
 @given(st.integers(0, 50), st.integers(1, 60))
-def test_parts_are_all_of_it_in_order(length, size):
-    found = parts(length, size)
+def test_slices_are_all_of_it_in_order(length, size):
+    found = slices(length, size)
     assert [i for part in found for i in range(length)[part]] == list(range(length))
     assert all(0 < part.stop - part.start <= size for part in found)

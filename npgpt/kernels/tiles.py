@@ -1,4 +1,4 @@
-"""Ops that look at one row at a time, computed over tiles of rows in several threads."""
+"""Tiling by rows: an op that treats each row by itself, over tiles, in several threads."""
 
 import functools
 from collections.abc import Callable
@@ -6,12 +6,11 @@ from typing import Concatenate, ParamSpec
 
 import numpy as np
 
-from npgpt import threads
 from npgpt.arrays import Array
+from npgpt.kernels.threads import parallel_for
+from npgpt.kernels.thresholds import ROW_TILE
 
 P = ParamSpec("P")
-
-TILE = 1 << 17  # numbers of a tile: it fits a core's cache, and is worth a call of NumPy's
 
 
 def by_rows(op: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Array, P], Array]:
@@ -23,30 +22,30 @@ def by_rows(op: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[
 
     >>> import numpy as np
     >>> doubled = by_rows(lambda x: 2 * x)
-    >>> doubled(np.ones((2, TILE)))[:, -1]
+    >>> doubled(np.ones((2, ROW_TILE)))[:, -1]
     array([2., 2.])
     """
 
     @functools.wraps(op)
     def tiled(x: Array, /, *args: P.args, **kwargs: P.kwargs) -> Array:
-        if x.size <= TILE or x.ndim < 2:
+        if x.size <= ROW_TILE or x.ndim < 2:
             return op(x, *args, **kwargs)
         rows = x.reshape(-1, x.shape[-1])
         out = np.empty_like(rows)
 
-        def compute(part: slice) -> None:
-            out[part] = op(rows[part], *args, **kwargs)
+        def compute(tile: slice) -> None:
+            out[tile] = op(rows[tile], *args, **kwargs)
 
-        threads.run(compute, parts(len(rows), max(TILE // x.shape[-1], 1)))
+        parallel_for(compute, slices(len(rows), max(ROW_TILE // x.shape[-1], 1)))
         return out.reshape(x.shape)
 
     return tiled
 
 
-def parts(length: int, size: int) -> list[slice]:
+def slices(length: int, size: int) -> list[slice]:
     """0 .. length - 1 in slices of at most `size`.
 
-    >>> parts(5, 2)
+    >>> slices(5, 2)
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle.bounds.attention as bounds
-from npgpt.ops.attention import Shared, attention, causal_mask
+from npgpt.kernels.attention import SharedPrefix, attention
+from npgpt.ops.attention import causal_mask
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays
 from tests.helpers.held import DTYPES, held_to_oracle
@@ -54,7 +55,8 @@ def test_after_shared_keys_too(data, dtype):
     mask = np.concatenate([first, mask], axis=-1)
 
     def ours(q, shared_key, shared_value, key, value, **options):
-        return tiled(q, key, value, shared=Shared(shared_key, shared_value, source), **options)
+        shared = SharedPrefix(shared_key, shared_value, source)
+        return tiled(q, key, value, shared=shared, **options)
 
     held_to_oracle(
         ours,

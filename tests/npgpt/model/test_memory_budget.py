@@ -13,13 +13,13 @@ from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.save import save
 from npgpt.config import Config
 from npgpt.errors import SettingError
-from npgpt.model import eviction, mapped
-from npgpt.model.eviction import within
 from npgpt.model.forward import forward
-from npgpt.model.parameters import to_arrays
+from npgpt.model.paging import resident, within
+from npgpt.model.parameters import to_arrays, weights
 from tests.helpers.checkpoint_making import random_arrays, random_parameters
 
-LINUX = pytest.mark.skipif(mapped.resident() is None, reason="no /proc/self/statm, or no madvise")
+PAGING = sys.modules[resident.__module__]
+LINUX = pytest.mark.skipif(resident() is None, reason="no /proc/self/statm, or no madvise")
 CONFIG = Config(vocab_size=300, n_positions=8, n_embd=16, n_head=2, n_layer=9)
 OTHER = 10**6  # what the pretended process takes beside weights
 
@@ -31,9 +31,9 @@ class Process:
         self.parameters = parameters
         self.looked_at = {}
         self.cache = 0
-        monkeypatch.setattr(mapped, "resident", self.resident)
-        monkeypatch.setattr(mapped, "release", lambda a: self.looked_at.pop(id(a), None))
-        monkeypatch.setattr(mapped, "is_mapped", lambda a: True)
+        monkeypatch.setattr(PAGING, "resident", self.resident)
+        monkeypatch.setattr(PAGING, "release", lambda a: self.looked_at.pop(id(a), None))
+        monkeypatch.setattr(PAGING, "is_mapped", lambda a: True)
 
     def resident(self):
         return OTHER + self.cache + sum(self.looked_at.values())
@@ -49,7 +49,7 @@ class Process:
         self.look_at(limited.wte.weight)
         self.look_at(limited.wpe.weight)
         for layer, block in enumerate(limited.h):
-            fresh = [self.look_at(array) for array in eviction.weights(block)]
+            fresh = [self.look_at(array) for array in weights(block)]
             if any(fresh):
                 read.append(layer)
             most = max(most, self.resident())
@@ -59,7 +59,7 @@ class Process:
 
 @pytest.fixture
 def process(monkeypatch):
-    monkeypatch.setattr(eviction, "_SLACK", 1000)
+    monkeypatch.setattr(PAGING, "_SLACK", 1000)
     return Process(monkeypatch, random_parameters(CONFIG))
 
 
@@ -70,7 +70,7 @@ def least(parameters):
 
 
 def size_of(block):
-    return sum(array.nbytes for array in eviction.weights(block))
+    return sum(array.nbytes for array in weights(block))
 
 
 def test_the_least_is_enough_and_one_byte_less_is_not(process):
@@ -144,7 +144,7 @@ def test_weights_in_memory_are_refused():
 
 
 def test_a_system_that_tells_nothing_is_refused(process, monkeypatch):
-    monkeypatch.setattr(mapped, "resident", lambda: None)
+    monkeypatch.setattr(PAGING, "resident", lambda: None)
     with pytest.raises(SettingError, match="this system does not tell"):
         within(process.parameters, CONFIG, 10**12)
 

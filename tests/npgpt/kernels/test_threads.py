@@ -6,24 +6,24 @@ import threading
 import numpy as np
 import pytest
 
-from npgpt import threads
+from npgpt.kernels.threads import parallel_for
 from tests.helpers.small_tiles import THREADS, small_tiles
 
-COUNT = "from npgpt import threads; print(threads.count())"
+COUNT = "from npgpt.kernels.threads import thread_count; print(thread_count())"
 
 
 @pytest.mark.parametrize("items", [0, 1, 2, 50])
 def test_every_item_is_worked_on_once(items):
     done = []
     with small_tiles():
-        threads.run(done.append, range(items))
+        parallel_for(done.append, range(items))
     assert sorted(done) == list(range(items))
 
 
 def test_several_threads_take_part():
     together = threading.Barrier(THREADS, timeout=20)
     with small_tiles():
-        threads.run(lambda _: together.wait(), range(THREADS))
+        parallel_for(lambda _: together.wait(), range(THREADS))
 
 
 def test_an_error_stops_the_work_and_is_raised_once_all_threads_are_done():
@@ -36,9 +36,9 @@ def test_an_error_stops_the_work_and_is_raised_once_all_threads_are_done():
 
     with small_tiles():
         with pytest.raises(LookupError, match="seven"):
-            threads.run(work, range(10_000))
+            parallel_for(work, range(10_000))
         seen = len(working)
-        threads.run(lambda _: None, range(10))
+        parallel_for(lambda _: None, range(10))
         assert len(working) == seen < 10_000
 
 
@@ -50,14 +50,14 @@ def test_each_thread_computes_without_warnings():
         assert np.isnan(np.zeros(1) / np.zeros(1)).all()
 
     with small_tiles():
-        threads.run(divide, range(THREADS))
+        parallel_for(divide, range(THREADS))
 
 
 def test_calls_from_several_threads_do_not_wait_for_each_other_for_ever():
     sums = np.zeros(4)
 
     def outer(index):
-        threads.run(lambda i: sums.__setitem__(index, sums[index] + i), range(100))
+        parallel_for(lambda i: sums.__setitem__(index, sums[index] + i), range(100))
 
     with small_tiles():
         callers = [threading.Thread(target=outer, args=(i,), daemon=True) for i in range(4)]
@@ -71,25 +71,28 @@ def test_calls_from_several_threads_do_not_wait_for_each_other_for_ever():
 def test_work_may_itself_be_shared_out():
     done = []
     with small_tiles():
-        threads.run(lambda _: threads.run(done.append, range(10)), range(10))
+        parallel_for(lambda _: parallel_for(done.append, range(10)), range(10))
     assert len(done) == 100
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_has_threads_of_its_own():
     code = (
-        "import os, warnings; from npgpt import threads\n"
+        "import os, warnings\n"
+        "from npgpt.kernels.threads import parallel_for\n"
         "warnings.simplefilter('ignore')\n"
-        "threads.count = lambda: 3\n"
         "done = []\n"
-        "threads.run(done.append, range(9))\n"
+        "parallel_for(done.append, range(9))\n"
         "child = os.fork()\n"
-        "threads.run(done.append, range(9))\n"
+        "parallel_for(done.append, range(9))\n"
         "assert len(done) == 18\n"
         "if child: assert os.waitpid(child, 0)[1] == 0\n"
         "else: os._exit(0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True)
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], timeout=60, capture_output=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
 
 
