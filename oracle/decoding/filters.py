@@ -136,6 +136,7 @@ def eta_cutoff(scores: Tensor, epsilon: float, *, least: int = 1) -> Filtered:
     return _at_least(scores, softmax(scores) >= edge, slack, least)
 
 
+# In the order in which they act.
 FILTERS: dict[str, Callable[..., Filtered]] = {
     "top_h": top_h,
     "top_k": top_k,
@@ -144,6 +145,25 @@ FILTERS: dict[str, Callable[..., Filtered]] = {
     "typical_p": typical_p,
     "epsilon_cutoff": epsilon_cutoff,
     "eta_cutoff": eta_cutoff,
+}
+# Of each, the value at which it is off, and values worth trying, the first ones most telling.
+OFF = {
+    "top_h": 1,
+    "top_k": 0,
+    "top_p": 1,
+    "min_p": 0,
+    "typical_p": 1,
+    "epsilon_cutoff": 0,
+    "eta_cutoff": 0,
+}
+WORTH_TRYING: dict[str, tuple[float, ...]] = {
+    "top_h": (0.5, 0.9, 0.1),
+    "top_k": (1, 2, 3, 4),
+    "top_p": (0.5, 0.75, 0.9, 0.1),
+    "min_p": (0.5, 0.1, 1.0),
+    "typical_p": (0.5, 0.9, 0.1),
+    "epsilon_cutoff": (0.25, 0.1, 0.6),
+    "eta_cutoff": (0.25, 0.1, 0.6),
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oracle.decoding import processors
-from oracle.decoding.filters import FILTERS
+from oracle.decoding.filters import FILTERS, OFF
 from oracle.decoding.rows import Row, Settings, ids
 
 
@@ -77,9 +77,6 @@ PROCESSORS: dict[str, Callable[..., Tensor]] = {
     "suppress_tokens": lambda v, b, s: processors.rule_out(s, v, [True] * len(b.rows)),
     "begin_suppress_tokens": lambda v, b, s: processors.rule_out(s, v, b.first),
 }
-
-OFF = {"top_h": 1, "top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1}
-OFF |= {"epsilon_cutoff": 0, "eta_cutoff": 0}
 
 
 def stages(

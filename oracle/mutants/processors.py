@@ -11,6 +11,7 @@ from oracle.decoding import filters, pipeline, processors
 from oracle.decoding.rows import counts
 from oracle.mutants.mutant import Mutant
 from oracle.ops.softmax import softmax
+from oracle.strategies.scores import PROCESSED
 
 _MODULE = "oracle.decoding.processors"
 NEVER = math.inf  # a slack that nobody reads
@@ -198,6 +199,17 @@ def _times(scores: Tensor, value: float) -> Tensor:
     return scores * value
 
 
+def _ignores(name: str) -> Mutant:
+    """A mutant that takes a setting and does nothing with it."""
+    table = "FILTERS" if name in filters.FILTERS else "PROCESSORS"
+    rest = {other: act for other, act in getattr(pipeline, table).items() if other != name}
+    id = f"ignores-{name.replace('_', '-')}"
+    replaces = {f"oracle.decoding.pipeline.{table}": rest}
+    if name == "temperature":
+        replaces = {f"{_MODULE}.temperature": lambda scores, value: scores}
+    return _mutant(id, f"{name} is accepted and changes nothing", "", replaces)
+
+
 def _rule_out_late(name: str, of: str, off: int) -> Callable[..., Tensor]:
     return lambda v, b, s: processors.rule_out(s, b.eos, [len(t) < v + off for t in getattr(b, of)])
 
@@ -312,5 +324,6 @@ MUTANTS: tuple[Mutant, ...] = (
            processors.exponential_decay_length_penalty(b.tokens, s, b.eos, *v)),
     _mutant("decay-multiplies", "the length penalty multiplies, so that it lowers negative scores",
             "", {f"{_MODULE}.exponential_decay_length_penalty": _plain_decay}),
+    *map(_ignores, PROCESSED),
 )
 # fmt: on

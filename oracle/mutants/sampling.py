@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oracle.decoding import choice, contrastive, language_model, pipeline, stepwise
+from oracle.decoding import choice, contrastive, language_model, pipeline, rows, stepwise
 from oracle.mutants.mutant import Mutant
 from oracle.ops.softmax import softmax
 
@@ -46,11 +46,13 @@ def _by_share(p: Tensor, u: Tensor) -> Tensor:
     return order.gather(1, place)[:, 0]
 
 
-_run, _process, _next_scores, _draw = (
+_run, _process, _stages, _next_scores, _draw, _start_rows = (
     stepwise.run_stepwise,
     pipeline.process,
+    pipeline.stages,
     language_model.next_scores,
     choice.draw,
+    rows.start_rows,
 )
 
 
@@ -79,6 +81,14 @@ def _one_stream(lm: Any, rows: Any, settings: Any, *, uniforms: Any = None, **mo
         for run, decision in zip(live, decided, strict=True):
             run.take(decision, settings, more.get("text_of"))
     return stepwise.generation(runs)
+
+
+def _one_copy(prompts: Any, settings: Any, *, copies: int, **more: Any) -> Any:
+    return _start_rows(prompts, settings, **more)
+
+
+def _no_functions(settings: Any, rows: Any, scores: Tensor, **more: Any) -> Any:
+    return _stages({**settings, "logits_processor": None}, rows, scores, **more)
 
 
 def _beyond_limit(by: int) -> Callable[..., Any]:
@@ -263,6 +273,15 @@ MUTANTS: tuple[Mutant, ...] = (
            lambda p, u: _first(((p > 0) / (p > 0).sum(1, keepdim=True)).double().cumsum(1) > u)),
     _draws("draw-squared", "temperature acts twice, by squared shares", "",
            lambda p, u: _first((p**2).cumsum(1) / (p**2).sum(1, keepdim=True) > u)),
+    _mutant("sampling-one-text", "one text of a prompt is drawn, however many are asked for", "",
+            {"oracle.decoding.generate.start_rows": _one_copy}),
+    _mutant("ignores-prefix-allowed-tokens-fn",
+            "prefix_allowed_tokens_fn is accepted and changes nothing", "",
+            {"oracle.decoding.pipeline.PROCESSORS": {
+                name: act for name, act in pipeline.PROCESSORS.items()
+                if name != "prefix_allowed_tokens_fn"}}),
+    _mutant("ignores-logits-processor", "logits_processor is accepted and changes nothing", "",
+            {"oracle.decoding.pipeline.stages": _no_functions}),
     _draws("sampling-is-greedy", "the likeliest token is taken, do_sample or not", "",
            lambda p, u: p.argmax(1)),
     _runs("rows-share-draws", "all rows use the first row's draws", "", _one_row_of_draws),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from oracle.decoding.filters import WORTH_TRYING
 from oracle.strategies.arrays import MAX_SEED, Array
 from oracle.strategies.toy_language_models import LETTERS, ToyLanguageModel, toy_language_models
 
@@ -137,13 +138,7 @@ ANY_DECODER: dict[str, Maker] = {
 }
 SAMPLING: dict[str, Maker] = {
     "temperature": _one_of(0.5, 2.0, 0.7, 1e-3),
-    "top_h": _one_of(0.5, 0.9, 0.1),
-    "top_k": _one_of(1, 2, 3, 4),
-    "top_p": _one_of(0.5, 0.75, 0.9, 0.1),
-    "min_p": _one_of(0.5, 0.1, 1.0),
-    "typical_p": _one_of(0.5, 0.9, 0.1),
-    "epsilon_cutoff": _one_of(0.25, 0.1, 0.6),
-    "eta_cutoff": _one_of(0.25, 0.1, 0.6),
+    **{name: _one_of(*values) for name, values in WORTH_TRYING.items()},
     "num_return_sequences": _one_of(2, 3),
 }
 BEAMS: dict[str, Maker] = {

@@ -13,17 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from oracle.decoding.filters import FILTERS
+from oracle.decoding.pipeline import PROCESSORS
 from oracle.strategies.arrays import MAX_SEED, Array
 from oracle.strategies.decoding_problems import ANY_DECODER, SAMPLING
 
-# Every setting that acts on scores alone, in no order.
+# Every setting that acts on scores alone: no function, and nothing that other beams took.
 PROCESSED = (
-    *("sequence_bias", "logit_bias", "repetition_penalty", "frequency_penalty"),
-    *("presence_penalty", "no_repeat_ngram_size", "bad_words_ids", "min_length"),
-    *("min_new_tokens", "forced_bos_token_id", "forced_eos_token_id"),
-    *("exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens"),
-    *("temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff"),
-    "eta_cutoff",
+    *(name for name in PROCESSORS if name not in ("diversity_penalty", "prefix_allowed_tokens_fn")),
+    "temperature",
+    *FILTERS,
 )
 # What else must be set for a setting to mean anything.
 DEPENDS = {

@@ -8,7 +8,8 @@ from pathlib import Path
 from npgpt.decoding.compatibility import Setting
 from npgpt.decoding.settings import TABLE
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "settings.md"
 START, END = "<!-- settings: start -->\n", "<!-- settings: end -->\n"
 HEAD = ("setting", "what it does", "default", "off", "needs", "who else has it")
 

@@ -1,5 +1,6 @@
 """Nothing that is said of settings may lack one, or say another thing than the table."""
 
+import inspect
 import re
 import typing
 from argparse import ArgumentParser
@@ -22,6 +23,21 @@ from npgpt.decoding.settings import (
     from_keywords,
 )
 from npgpt.errors import SettingError
+from oracle.decoding import (
+    beams,
+    constraints,
+    contrastive,
+    generate,
+    hypotheses,
+    language_model,
+    pipeline,
+    rows,
+    speculative,
+    stepwise,
+)
+from oracle.decoding.filters import FILTERS, OFF, WORTH_TRYING
+from oracle.mutants import catalogue
+from oracle.strategies import decoding_problems
 from tests.helpers import settings_tables
 
 NAMES = list(TABLE)
@@ -101,10 +117,10 @@ def test_a_row_names_only_what_there_is(name):
     assert not set(row.aliases) & {*NAMES, *(alias for o in others for alias in TABLE[o].aliases)}
 
 
-OFF = [(name, value) for name, row in TABLE.items() for value in row.off]
+OFF_VALUES = [(name, value) for name, row in TABLE.items() for value in row.off]
 
 
-@pytest.mark.parametrize(("name", "value"), OFF, ids=str)
+@pytest.mark.parametrize(("name", "value"), OFF_VALUES, ids=str)
 @pytest.mark.parametrize("beside", [{}, {"do_sample": True}, {"num_beams": 4}], ids=str)
 def test_what_is_off_is_never_refused(name, value, beside):
     made = Settings(**{name: value, **beside} if name not in beside else {name: value})
@@ -118,3 +134,81 @@ ALIASES = [(alias, name) for name, row in TABLE.items() for alias in row.aliases
 def test_the_name_that_another_library_has_for_it_is_refused_with_ours(alias, name):
     with pytest.raises(SettingError, match=f"^'{alias}' = 1: .*; did you mean '{name}'"):
         from_keywords(**{alias: 1})
+
+
+# Settings that are no processor or filter by themselves: the module of the oracle that heeds each,
+# and a mutant of what it does there. (How many tokens are guessed at a time changes no token.)
+TWINS = {
+    "do_sample": (generate, "sampling-is-greedy"),
+    "num_beams": (beams, "beam-duplicates"),
+    "num_beam_groups": (beams, "diverse-never-forgets"),
+    "force_words_ids": (constraints, "constraint-any-is-enough"),
+    "penalty_alpha": (contrastive, "contrastive-alpha-swapped"),
+    "prompt_lookup_num_tokens": (speculative, "speculative-unchecked"),
+    "diversity_penalty": (pipeline, "diverse-no-penalty"),
+    "length_penalty": (hypotheses, "beam-penalty-multiplies"),
+    "early_stopping": (hypotheses, "beam-never-early"),
+    "force_words_in_prompt": (constraints, "constraint-met-by-prompt"),
+    "num_assistant_tokens": (speculative, "speculative-keeps-rejected"),
+    "max_matching_ngram_size": (speculative, "speculative-one-uniform"),
+    "num_return_sequences": (generate, "sampling-one-text"),
+    "guidance_scale": (language_model, "guidance-swapped"),
+    "logits_processor": (pipeline, "ignores-logits-processor"),
+    "temperature": (pipeline, "temperature-multiplies"),
+    "max_length": (rows, "budget-off-by-one"),
+    "max_new_tokens": (rows, "budget-one-short"),
+    "eos_token_id": (stepwise, "eos-ignored"),
+    "stop_strings": (stepwise, "stop-string-one-token"),
+}
+# Settings that decide nothing, so that there is nothing to judge: which test holds each.
+DECIDES_NOTHING = {
+    "pad_token_id": "tests/npgpt/decoding/test_generation.py",
+    "output_scores": "tests/npgpt/decoding/test_beside_oracle.py",
+    "output_ledger": "tests/npgpt/decoding/test_ledger.py",
+}
+JUDGED = [name for name in NAMES if name not in DECIDES_NOTHING]
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_the_oracle_has_its_twin(name):
+    if name in TWINS:
+        assert f'"{name}"' in inspect.getsource(TWINS[name][0])
+    else:
+        assert name in {**pipeline.PROCESSORS, **FILTERS}
+
+
+def test_the_oracle_has_no_setting_besides():
+    assert {*pipeline.PROCESSORS, *FILTERS, *TWINS, *DECIDES_NOTHING} == set(NAMES)
+    assert list(FILTERS) == list(OFF) == list(WORTH_TRYING)
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_the_judge_tries_it(name):
+    drawn = {"max_new_tokens"}.union(
+        *(decoding_problems.settings_of(d) for d in decoding_problems.DECODERS),
+        *decoding_problems.REQUIRED.values(),
+    )
+    assert name in drawn
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_it_has_a_mutant(name):
+    """Which its check sees: tests/oracle/mutants asks that of all."""
+    if name in TWINS:
+        catalogue.named(TWINS[name][1])
+    else:
+        acts = [_act(mutant, name) for mutant in catalogue.MUTANTS]
+        true = pipeline.PROCESSORS.get(name) or FILTERS[name]
+        assert any(act is not true for act in acts)
+
+
+def _act(mutant, name):
+    """What the mutant puts in the place of a processor or a filter."""
+    table = "PROCESSORS" if name in pipeline.PROCESSORS else "FILTERS"
+    true = getattr(pipeline, table)
+    return mutant.replaces.get(f"oracle.decoding.pipeline.{table}", true).get(name)
+
+
+@pytest.mark.parametrize(("name", "where"), DECIDES_NOTHING.items())
+def test_what_decides_nothing_is_tested_where_it_is_said(name, where):
+    assert name in (settings_tables.ROOT / where).read_text(encoding="utf-8")

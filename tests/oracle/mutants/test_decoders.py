@@ -18,7 +18,7 @@ MEANT = {
     **dict.fromkeys(("temperature-zero", "zero-probability", "not-renormalised"), "sampling"),
     **dict.fromkeys(("seed", "draw", "sampling", "rows-share", "finished-rows"), "sampling"),
     **dict.fromkeys(("budget", "finished", "all-must", "first", "padded"), "greedy"),
-    **dict.fromkeys(("eos", "stop-string", "guidance"), "greedy"),
+    **dict.fromkeys(("eos", "stop-string", "guidance", "ignores"), "greedy"),
 }
 
 

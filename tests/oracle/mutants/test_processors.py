@@ -2,10 +2,12 @@ import pytest
 
 from oracle.conformance.checks.processors import CHECKS
 from oracle.mutants.processors import MUTANTS
+from oracle.strategies.scores import PROCESSED
 from tests.helpers.decoding_subject import kills, meant_for
 
 # Which check is meant for which bugs: those whose ids begin so, the first that fits.
 MEANT = {
+    **{f"ignores-{name.replace('_', '-')}": name for name in PROCESSED},
     "top-p-before": "order",
     "top-p": "top_p",
     "top-k": "top_k",
