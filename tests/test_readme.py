@@ -1,9 +1,16 @@
 """Every command and code block of the documentation does what the page says."""
 
+import contextlib
+import functools
+import importlib
+import io
+import re
 from pathlib import Path
 
 import pytest
 
+import npgpt
+from npgpt.cli.program import main
 from tests.helpers.documentation import LANGUAGES, ROOT, blocks, pages, run
 
 NAMES = [str(page.relative_to(ROOT)) for page in pages()]
@@ -29,3 +36,57 @@ def test_every_block_is_of_a_kind_that_is_tested(page: str) -> None:
 
 def test_the_readme_fits_on_a_few_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_name_in_running_text_exists(page: str) -> None:
+    missing = [name for name in _names(_prose(page)) if not _exists(name)]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_option_in_running_text_exists(page: str) -> None:
+    for command, rest in re.findall(r"`npgpt (\w+)([^`]*)`", _prose(page)):
+        options = set(re.findall(r"(?<!\S)--[a-z-]+", rest))
+        assert options <= _options(command), f"npgpt {command}{rest}"
+
+
+def _prose(page: str) -> str:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+def _names(prose: str) -> list[str]:
+    spans = re.findall(r"`([^`]+)`", prose)
+    return [
+        name for span in spans for name in re.findall(r"\b(?:npgpt|gpt)(?:\.[A-Za-z_]\w*)+", span)
+    ]
+
+
+def _exists(name: str) -> bool:
+    first, *rest = name.split(".")
+    if rest[-1] in ("py", "gguf", "npz"):
+        return True  # a file
+    thing: object = npgpt if first == "npgpt" else _gpt()
+    for i, part in enumerate(rest):
+        if not hasattr(thing, part):
+            try:
+                thing = importlib.import_module(".".join(["npgpt", *rest[: i + 1]]))
+            except ImportError:
+                return False
+        else:
+            thing = getattr(thing, part)
+    return True
+
+
+@functools.cache
+def _gpt() -> npgpt.GPT:
+    return npgpt.load()
+
+
+@functools.cache
+def _options(command: str) -> set[str]:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([command, "--help"])
+    return set(re.findall(r"--[a-z-]+", printed.getvalue())) | {"--help"}
