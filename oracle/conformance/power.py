@@ -1,7 +1,7 @@
 """What the checks can see: every check before every mutant, and before honest implementations."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -54,12 +54,24 @@ def mutated(mutant: Mutant, dtype: str) -> Subject:
     return replace(clean, name=mutant.id, ops=ops, **functions)
 
 
-def kills(dtype: str) -> list[Cell]:
-    """Each check before each mutant of its family, until the first mismatch."""
+def only_in(dtype: str) -> tuple[str, ...]:
+    """The mutants that are bugs in this dtype, and none in float32."""
+    return tuple(m.id for m in MUTANTS if dtype in m.dtypes and "float32" not in m.dtypes)
+
+
+def kills(dtype: str, *, only: Collection[str] | None = None) -> list[Cell]:
+    """Each check before each mutant of its family (of these, if any are given).
+
+    A mutant is put before a check until the first mismatch.
+    """
+
+    def wanted(mutant: Mutant) -> bool:
+        return only is None or mutant.id in only
+
     tasks = [
         (check.name, dtype, ids, OPS if check.area == "ops" else check.count, True)
         for check in CHECKS
-        if (ids := tuple(m.id for m in MUTANTS if _meant(check, m, dtype)))
+        if (ids := tuple(m.id for m in MUTANTS if _meant(check, m, dtype) and wanted(m)))
     ]
     return _together(tasks)
 

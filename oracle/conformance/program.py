@@ -18,6 +18,8 @@ from oracle.conformance import power
 from oracle.conformance.catalogue import CHECKS, named
 from oracle.conformance.html import page
 from oracle.conformance.judge import Judgement, judge
+from oracle.conformance.mutants_page import first_seen, seen_of
+from oracle.conformance.mutants_page import page as mutants_page
 from oracle.conformance.outcome import RIGHT, UNDECIDED, WRONG
 from oracle.conformance.plots import NoPlots, require_matplotlib
 from oracle.conformance.readings import lines
@@ -101,6 +103,9 @@ def _power(given: argparse.Namespace) -> int:
     print("\n".join(power.matrix(cells)))
     left, total = power.survivors(cells), len({cell.mutant for cell in cells})
     print(f"\n{given.dtype}: {total - len(left)} of {total} mutants are seen")
+    unseen = _unseen_by_page(given.page, cells)
+    for mutant, check in unseen.items():
+        print(f"  {given.page} says that {check} sees {mutant}; it does not: write the page again")
     for mutant, error in left.items():
         print(f"  {mutant} is not: its largest error is {error:.2g} of what rounding may do")
     honest = power.alarms(given.dtype)
@@ -114,7 +119,24 @@ def _power(given: argparse.Namespace) -> int:
     )
     for cell in false:
         print(f"  {cell.mutant} in {cell.check}: {cell.says}")
-    return 1 if false or (left and given.dtype in ("float32", "float64")) else 0
+    return 1 if false or unseen or (left and given.dtype in ("float32", "float64")) else 0
+
+
+def _unseen_by_page(page: str | None, cells: Sequence[power.Cell]) -> dict[str, str]:
+    """Mutants of a page that the check which it names does not see, by these cells."""
+    if page is None:
+        return {}
+    mismatches = {(cell.mutant, cell.check): cell.mismatches for cell in cells}
+    named_checks = seen_of(Path(page).read_text(encoding="utf-8"))
+    return {m: check for m, check in named_checks.items() if mismatches.get((m, check)) == 0}
+
+
+def _mutants(given: argparse.Namespace) -> int:
+    cells = [*power.kills("float32"), *power.kills("float64", only=power.only_in("float64"))]
+    seen = first_seen(cells)
+    Path(given.file).write_text(mutants_page(seen), encoding="utf-8")
+    print(f"wrote {len(seen)} mutants to {given.file}")
+    return 0
 
 
 def _vectors(given: argparse.Namespace) -> int:
@@ -145,7 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     judging.set_defaults(run=_judge)
     seeing = commands.add_parser("power", help="which bugs the checks see", description=POWER)
     seeing.add_argument("--dtype", choices=FORMATS, default="float32")
+    seeing.add_argument("--page", metavar="FILE", help="a page of bugs, to be held to the same")
     seeing.set_defaults(run=_power)
+    listing = commands.add_parser("mutants", help="write the page of bugs", description=LISTING)
+    listing.add_argument("file", help="the page, as Markdown: docs/mutants.md")
+    listing.set_defaults(run=_mutants)
     writing = commands.add_parser("vectors", help="write golden vectors", description=VECTORS)
     writing.add_argument("folder", help="where to; it is made if it is not there")
     writing.set_defaults(run=_vectors)
@@ -158,6 +184,8 @@ Python subject offers, oracle/adapters/PROTOCOL.md what a program in any languag
 POWER = """Put every check before every known bug, in the PyTorch path, and before honest other
 implementations. Exit code 1 where a bug is not seen in float32 or float64, or where a check gives a
 false alarm."""
+LISTING = """Write the catalogue of known bugs as a page: each mutant, its source, and the check
+that sees it first. It puts every check before every bug, as power does."""
 VECTORS = """Write small complete cases: configuration, weights, tokens, every activation, the
 tokens of every decoder, as safetensors and JSON."""
 

@@ -1,0 +1,47 @@
+"""The page of known bugs is what the command writes, and each check there sees its bug."""
+
+from pathlib import Path
+
+import pytest
+
+from oracle.adapters import pytorch
+from oracle.conformance import power
+from oracle.conformance.catalogue import CHECKS, named
+from oracle.conformance.check import MISMATCH
+from oracle.conformance.diagnosis import family
+from oracle.conformance.explore import collect
+from oracle.conformance.mutants_page import page, seen_of
+from oracle.conformance.outcome import look
+from oracle.mutants.catalogue import MUTANTS
+from oracle.mutants.catalogue import named as mutant_named
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "mutants.md").read_text(encoding="utf-8")
+# A few, cheap ones; `python -m oracle power` puts every check before every mutant.
+SAMPLE = ("gelu-erf", "layernorm-bessel", "perplexity-base-2", "top-p-drops-crossing")
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert page(seen_of(PAGE)) == PAGE
+
+
+def test_every_mutant_is_on_it_with_a_check_of_its_family() -> None:
+    seen = seen_of(PAGE)
+    assert list(seen) == [mutant.id for mutant in _in_order_of_areas()]
+    checks = {check.name: check for check in CHECKS}
+    for mutant in MUTANTS:
+        assert family(checks[seen[mutant.id]].area) == family(mutant.area), mutant.id
+
+
+@pytest.mark.parametrize("id", [id for id in SAMPLE if id in {m.id for m in MUTANTS}])
+def test_the_check_that_it_names_sees_it(id: str) -> None:
+    (check,) = named(seen_of(PAGE)[id])
+    examples = collect(check.examples(pytorch.subject(dtype="float32")), check.count)
+    subject = power.mutated(mutant_named(id), "float32")
+    verdicts = (look(check, subject, example).finding.verdict for example in examples)
+    assert MISMATCH in verdicts
+
+
+def _in_order_of_areas() -> list[object]:
+    areas = list(dict.fromkeys(mutant.area for mutant in MUTANTS))
+    return [mutant for area in areas for mutant in MUTANTS if mutant.area == area]
