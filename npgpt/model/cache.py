@@ -39,7 +39,7 @@ class _Buffer:
         return _Buffer(keys, values, length)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cache:
     """What attention needs of the past: a value, never changed by a forward pass.
 
@@ -55,6 +55,9 @@ class Cache:
     real: Mask
     _own: _Buffer  # the last positions, or all of them
     _shared: SharedPrefix | None = None  # the first ones; an axis of layers in front
+
+    def __repr__(self) -> str:
+        return f"Cache({len(self.real)} rows, {self.length} positions)"
 
     @property
     def length(self) -> int:
@@ -137,7 +140,7 @@ class Cache:
         return Cache(self.real, own, SharedPrefix(keys, values, rows))
 
 
-def empty(config: Config, batch: int, dtype: npt.DTypeLike) -> Cache:
+def empty_cache(config: Config, batch: int, dtype: npt.DTypeLike) -> Cache:
     """The cache of a model that has read nothing."""
     rows = (config.n_layer, batch, config.n_head)
     keys = np.empty((*rows, config.head_dim, 0), dtype)

@@ -21,7 +21,7 @@ from npgpt.kernels.attention import attention
 from npgpt.kernels.layer_norm import layer_norm
 from npgpt.kernels.linear import linear
 from npgpt.kernels.upcast import upcast
-from npgpt.model.cache import Cache, empty
+from npgpt.model.cache import Cache, empty_cache
 from npgpt.model.inputs import checked_positions, checked_tokens
 from npgpt.model.parameters import MLP, Affine, Attention, Block, Embedding, Parameters
 from npgpt.ops.attention import causal_mask
@@ -73,7 +73,7 @@ def forward(
     tokens, mask = checked_tokens(tokens, mask)
     batch, query = tokens.shape
     if past is None:
-        past = empty(config, batch, parameters.dtype)
+        past = empty_cache(config, batch, parameters.dtype)
     elif len(past.real) != batch:
         raise PromptError(f"{batch} rows of tokens cannot go on from {len(past.real)} rows of past")
     if positions is None:

@@ -132,7 +132,7 @@ def within(parameters: Parameters, config: Config, memory: int) -> Parameters:
     return dataclasses.replace(parameters, h=layers)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layers(Sequence[Block]):
     """Layers that make room for each other when they are gone through."""
 
@@ -143,6 +143,9 @@ class Layers(Sequence[Block]):
     spare: int
     other: int  # bytes that the process took when no part was in memory
     held: set[int] = field(default_factory=set)
+
+    def __repr__(self) -> str:
+        return f"Layers({len(self.blocks)} blocks, memory={self.memory})"
 
     def __len__(self) -> int:
         return len(self.blocks)

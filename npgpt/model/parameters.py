@@ -13,25 +13,31 @@ from npgpt.errors import CheckpointError
 from npgpt.quoting import several
 
 Shapes = dict[str, tuple[int, ...]]
-NARROW = ("float16", "uint16")  # what matrices may be kept in; uint16 stands for bfloat16
+NARROW = ("float16", "uint16")  # what matrices may be kept in; uint16 holds bfloat16's bits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embedding:
     """A table: weight (rows, embd)."""
 
     weight: Array
 
+    def __repr__(self) -> str:
+        return f"Embedding({_size(self.weight)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Affine:
     """Weight and bias: of a linear map, (in, out) and (out); of a layer norm, (embd) both."""
 
     weight: Array
     bias: Array
 
+    def __repr__(self) -> str:
+        return f"Affine({_size(self.weight)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Attention:
     """`c_attn` makes query, key and value side by side; `c_proj` mixes the heads' outputs."""
 
@@ -39,7 +45,7 @@ class Attention:
     c_proj: Affine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MLP:
     """`c_fc` widens, `c_proj` narrows."""
 
@@ -47,7 +53,7 @@ class MLP:
     c_proj: Affine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """One layer of the transformer."""
 
@@ -57,9 +63,11 @@ class Block:
     mlp: MLP
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameters:
     """All weights. Where the head is tied, `lm_head` is `wte` itself.
+
+    Two trees are equal where they are one and the same.
 
     Matrices may be kept in 16 bits, as float16 or, for bfloat16, its bits in a uint16;
     `kernels.mixed_gemm` upcasts them as they are used.
@@ -76,6 +84,19 @@ class Parameters:
         """What the model computes in, float32 or float64."""
         return self.ln_f.weight.dtype
 
+    def __repr__(self) -> str:
+        head = "tied" if self.lm_head is self.wte else repr(self.lm_head)
+        return (
+            f"Parameters(wte={self.wte}, wpe={self.wpe}, h={len(self.h)} blocks, "
+            f"ln_f={self.ln_f}, lm_head={head})"
+        )
+
+
+def _size(array: Array) -> str:
+    """What stands for an array where its numbers would fill screens: "768 × 2304, float32"."""
+    kind = "bfloat16" if array.dtype == np.uint16 else array.dtype.name
+    return f"{' × '.join(map(str, array.shape))}, {kind}"
+
 
 def shapes(config: Config) -> Shapes:
     """Name and shape of every tensor that a checkpoint of this configuration holds.
@@ -86,7 +107,7 @@ def shapes(config: Config) -> Shapes:
     ((2, 6), 16)
     """
     embd, inner = config.n_embd, config.inner
-    found: Shapes = {
+    named: Shapes = {
         "wte.weight": (config.vocab_size, embd),
         "wpe.weight": (config.n_positions, embd),
     }
@@ -99,12 +120,12 @@ def shapes(config: Config) -> Shapes:
             ("mlp.c_fc", (embd, inner)),
             ("mlp.c_proj", (inner, embd)),
         ):
-            found[f"h.{layer}.{name}.weight"] = shape
-            found[f"h.{layer}.{name}.bias"] = shape[-1:]
-    found["ln_f.weight"] = found["ln_f.bias"] = (embd,)
+            named[f"h.{layer}.{name}.weight"] = shape
+            named[f"h.{layer}.{name}.bias"] = shape[-1:]
+    named["ln_f.weight"] = named["ln_f.bias"] = (embd,)
     if not config.tie_word_embeddings:
-        found["lm_head.weight"] = (config.vocab_size, embd)
-    return found
+        named["lm_head.weight"] = (config.vocab_size, embd)
+    return named
 
 
 def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Parameters:
@@ -122,7 +143,7 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], config: Config) -> Param
         for name, shape in expected.items()
         if name in arrays and arrays[name].shape != shape
     ]
-    problems = [found for found in (missing, unexpected, misshapen) if found]
+    problems = [names for names in (missing, unexpected, misshapen) if names]
     if problems:
         raise CheckpointError(
             f"the tensors are not those of the config ({sum(map(len, problems))} differ): "
@@ -175,7 +196,7 @@ def _leaves(node: object, name: str) -> Iterator[tuple[str, Array]]:
         return
     # By index: going through layers makes room for them.
     children = (
-        ((place, node[place]) for place in range(len(node)))
+        ((index, node[index]) for index in range(len(node)))
         if isinstance(node, Sequence)
         else vars(node).items()
     )

@@ -13,18 +13,21 @@ from npgpt.kernels.thresholds import SCORE_COLUMNS
 from npgpt.kernels.tiles import slices
 from npgpt.model.forward import forward
 from npgpt.model.parameters import Parameters
+from npgpt.notebook import columns_table
 from npgpt.ops.softmax import log_softmax
 
+_ROWS_SHOWN = 20  # of the table in a notebook
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Score:
     """How likely each token of a text is, given those before it.
 
     tokens: n ids; log_probabilities (n,): natural logarithms, NaN for a first token that has
     nothing before it.
 
-    >>> Score([3, 5, 5], np.array([np.nan, np.log(0.5), np.log(0.125)])).perplexity
-    4.0
+    >>> Score([3, 5, 5], np.array([np.nan, np.log(0.5), np.log(0.125)]))
+    Score(3 tokens, total=-2.77259, perplexity=4)
     """
 
     tokens: list[int]
@@ -40,6 +43,37 @@ class Score:
         """`exp(−mean)` of the scored tokens' log-probabilities: each token weighs the same."""
         with quiet():
             return float(np.exp(-np.nanmean(self.log_probabilities)))
+
+    def __eq__(self, other: object) -> bool:
+        """The same tokens with the same log-probabilities; what is not scored equals itself."""
+        if not isinstance(other, Score):
+            return NotImplemented
+        numbers = self.log_probabilities, other.log_probabilities
+        return self.tokens == other.tokens and np.array_equal(*numbers, equal_nan=True)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.tokens))
+
+    def __repr__(self) -> str:
+        if np.isnan(self.log_probabilities).all():
+            return f"Score({len(self.tokens)} tokens, none of them scored)"
+        return (
+            f"Score({len(self.tokens)} tokens, total={self.total:.6g}, "
+            f"perplexity={self.perplexity:.6g})"
+        )
+
+    def _repr_html_(self) -> str:
+        with quiet():
+            probabilities = np.exp(self.log_probabilities[:_ROWS_SHOWN])
+        rows: list[tuple[object, ...]] = [
+            (index, token, f"{log_p:.4f}", f"{p:.4f}")
+            for index, (token, log_p, p) in enumerate(
+                zip(self.tokens, self.log_probabilities, probabilities, strict=False)
+            )
+        ]
+        if len(self.tokens) > _ROWS_SHOWN:
+            rows.append(("…", "…", "…", "…"))
+        return columns_table(("", "token", "log p", "p"), rows, title=repr(self))
 
 
 def default_stride(config: Config) -> int:
@@ -93,10 +127,10 @@ def log_probabilities(
             rows = (log_softmax(row.astype(np.float64)) for row in logits)
             scores += [row[target] for row, target in zip(rows, targets[part], strict=True)]
         start = end + stride - window
-    found = np.array(scores)
-    if np.isnan(found).any():
+    log_ps = np.array(scores)
+    if np.isnan(log_ps).any():
         raise NonFiniteError(
-            f"the log-probability of token {np.isnan(found).argmax() + 1} is NaN; look for NaN or "
+            f"the log-probability of token {np.isnan(log_ps).argmax() + 1} is NaN; look for NaN or "
             "overflow in the weights"
         )
-    return found
+    return log_ps

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from npgpt.errors import CheckpointError
 from npgpt.model.parameters import from_arrays, shapes, to_arrays
 from oracle.strategies.configs import configs
 from oracle.strategies.weights import build_weights, weight_shapes
+from tests.helpers.small_gpt import CONFIG as SMALL
+from tests.helpers.small_gpt import parameters
 from tests.helpers.tiny_models import tiny_models
 
 CONFIG = {
@@ -98,3 +101,13 @@ def test_the_tree_is_frozen():
         parameters.wte = None
     with pytest.raises(dataclasses.FrozenInstanceError):
         parameters.h[0].mlp.c_fc.weight = None
+
+
+def test_a_tree_is_shown_in_a_few_lines_and_equal_to_itself_alone():
+    one, other = parameters(SMALL), parameters(SMALL)
+    for node in (one, one.h[0], one.h[0].attn, one.h[0].mlp.c_fc, one.wte):
+        assert len(repr(node)) < 400
+        assert node == node
+        assert len({node, node}) == 1
+    assert one != other
+    assert re.search(r"wte=Embedding\(\d+ × \d+, float64\), .* h=\d+ blocks, ", repr(one))

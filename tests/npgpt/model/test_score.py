@@ -65,3 +65,22 @@ def test_nan_is_an_error_not_a_score(model):
     model.weights["ln_f.bias"][0] = np.nan
     with pytest.raises(NonFiniteError, match="token 1 "):
         log_probabilities(np.zeros(3, int), *model.arguments)
+
+
+def test_a_score_is_shown_in_one_line_and_in_a_notebook_as_a_short_table():
+    long = Score(list(range(5000)), np.linspace(-9, -1, 5000))
+    assert repr(long) == f"Score(5000 tokens, total={long.total:.6g}, perplexity=148.413)"
+    assert long._repr_html_().count("<tr>") < 30
+    one = Score([3, 4], np.array([np.nan, -1.0]))._repr_html_()
+    assert "<td>0</td><td>3</td><td>nan</td><td>nan</td>" in one
+    assert "<td>1</td><td>4</td><td>-1.0000</td><td>0.3679</td>" in one
+    assert repr(Score([3], np.array([np.nan]))) == "Score(1 tokens, none of them scored)"
+
+
+def test_scores_of_the_same_numbers_are_equal_and_have_one_hash():
+    score, same = (Score([1, 2], np.array([np.nan, -0.5])) for _ in range(2))
+    assert score == same
+    assert len({score, same}) == 1
+    for other in (Score([1, 3], same.log_probabilities), Score([1, 2], np.array([np.nan, -0.6]))):
+        assert score != other
+    assert score != "a score"
