@@ -13,10 +13,10 @@ from npgpt.audit.frozen_norm import Float64
 from npgpt.errors import PromptError
 
 
-def entropy(pattern: Array) -> Float64:
+def attention_entropy(pattern: Array) -> Float64:
     """`−Σ p log p` of each query, in nats: (batch, head, query). 0 is one key, log n is n evenly.
 
-    >>> entropy(np.array([[[[1.0, 0.0], [0.5, 0.5]]]])).round(4)
+    >>> attention_entropy(np.array([[[[1.0, 0.0], [0.5, 0.5]]]])).round(4)
     array([[[-0.    ,  0.6931]]])
     """
     p = pattern.astype(np.float64)
@@ -24,17 +24,17 @@ def entropy(pattern: Array) -> Float64:
     return found
 
 
-def to_first(pattern: Array) -> Float64:
+def attention_to_first(pattern: Array) -> Float64:
     """How much each query looks at the first token: (batch, head, query)."""
     return pattern[..., 0].astype(np.float64)
 
 
-def to_previous(pattern: Array) -> Float64:
+def attention_to_previous(pattern: Array) -> Float64:
     """How much each query looks at the token before its own: (batch, head, query).
 
     The first token has none before it and gets NaN.
 
-    >>> to_previous(np.array([[[[1.0, 0.0], [0.75, 0.25]]]]))
+    >>> attention_to_previous(np.array([[[[1.0, 0.0], [0.75, 0.25]]]]))
     array([[[ nan, 0.75]]])
     """
     query, key = pattern.shape[-2:]

@@ -16,7 +16,7 @@ from npgpt.errors import SettingError
 from npgpt.model.parameters import Parameters
 from npgpt.trace import Recorder
 
-RECORD = ("token_embedding", "position_embedding", "head_out", "mlp_out", "ln_f_scale")
+ATTRIBUTION_NAMES = ("token_embedding", "position_embedding", "head_out", "mlp_out", "ln_f_scale")
 
 
 class Part(NamedTuple):
@@ -90,9 +90,9 @@ def attribute(
 ) -> Attribution:
     """What each part adds to `ln_f · direction` at each position of a recorded pass.
 
-    trace: a whole pass with the names of `RECORD`. direction (embd), or anything that repeats to
-    (batch, query, embd): for a token's logit its row of the head (`frozen_norm.unembedding`), for
-    the difference of two logits the difference of their rows.
+    trace: a whole pass with the names of `ATTRIBUTION_NAMES`. direction (embd), or anything that
+    repeats to (batch, query, embd): for a token's logit its row of the head
+    (`frozen_norm.unembedding`), for the difference of two logits the difference of their rows.
 
     The final layer norm is held to the scale that it had in this pass, which makes it linear:
     `part · P(w · d / s)`, P the projection that takes the mean away (`frozen_norm.before_norm`). So

@@ -54,11 +54,11 @@ class Comparison(NamedTuple):
         return next((each for each in self.differences if each.ratio > 1), None)
 
 
-def compare(a: Saved, b: Saved) -> Comparison:
+def compare_traces(a: Saved, b: Saved) -> Comparison:
     """Each activation of two saved traces of the same tokens, one from the other.
 
     Two passes of one model that round differently (other dtypes, machines, numbers of threads) are
-    within their floors (`noise_floor.floors`). The converse does not hold: two models closer to
+    within their floors (`noise_floors`). The converse does not hold: two models closer to
     each other than their rounding are not told apart.
 
     Raises SettingError for other tokens, for sizes of the models that make other arrays, naming

@@ -15,9 +15,9 @@ from npgpt.trace import Recorder
 
 # How a head is read -> what each of its queries is given. Only of entropy the lowest stand out too.
 _KINDS: dict[str, Callable[[Array], Float64]] = {
-    "to_previous": attention_summary.to_previous,
-    "to_first": attention_summary.to_first,
-    "entropy": attention_summary.entropy,
+    "to_previous": attention_summary.attention_to_previous,
+    "to_first": attention_summary.attention_to_first,
+    "entropy": attention_summary.attention_entropy,
 }
 _OUTSTANDING = {
     "to_previous": ("to_previous", -1),

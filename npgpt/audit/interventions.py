@@ -20,6 +20,8 @@ from npgpt.errors import SettingError
 from npgpt.model.parameters import Parameters
 from npgpt.trace import NAMES, Recorder, Selective, Tap
 
+__all__ = ["add", "change", "knock_out", "mean", "patch", "replace", "resample", "zero"]
+
 
 def change(where: Site, to: Callable[[Array], Array]) -> Tap:
     """A tap that puts `to(part)` in place of this part of an activation: what all others are.

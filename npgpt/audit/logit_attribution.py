@@ -12,7 +12,7 @@ import numpy as np
 
 from npgpt.arrays import Array, quiet
 from npgpt.audit.attribution import (
-    RECORD,
+    ATTRIBUTION_NAMES,
     Part,
     attribute,
     neuron_attribution,
@@ -104,7 +104,7 @@ def attribute_logit(
         raise SettingError(f"neurons_of is {neurons_of}; the model has {layers} layers")
     at = position % length
     extra = () if neurons_of is None else (f"mlp_post.{neurons_of}",)
-    trace = gpt.trace(tokens, (*RECORD, "logits", *extra))
+    trace = gpt.trace(tokens, (*ATTRIBUTION_NAMES, "logits", *extra))
     logits = trace["logits"][0, at]
     token = likeliest_token(logits) if token is None else token
     check_distinct(gpt, token, against)

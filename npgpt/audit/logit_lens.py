@@ -94,7 +94,7 @@ def read_lens(
             logits = (
                 trace["logits"][0, at[block]]
                 if depth == len(streams) - 1
-                else logit_lens(residual[:, at[block]], parameters, config)[0]
+                else lens_logits(residual[:, at[block]], parameters, config)[0]
             )
             shares = softmax(logits.astype(np.float64)).astype(np.float64, copy=False)
             top_tokens[depth, block], probabilities[depth, block] = likeliest(
@@ -124,7 +124,7 @@ def _ranked(logits: Array, shares: Array, tokens: Ids) -> tuple[Ids, Float64]:
     return np.where(is_ranked, ranks, NO_RANK), np.where(is_ranked, share, np.nan)
 
 
-def logit_lens(residual: Array, parameters: Parameters, config: Config) -> Array:
+def lens_logits(residual: Array, parameters: Parameters, config: Config) -> Array:
     """`ln_f(x) @ lm_headᵀ`: the logits of a residual stream at any depth.
 
     residual (batch, query, embd) -> (batch, query, vocab), in its dtype. That of the last
@@ -137,7 +137,7 @@ def logit_lens(residual: Array, parameters: Parameters, config: Config) -> Array
     >>> tiny = Config(vocab_size=3, n_positions=3, n_embd=2, n_head=1, n_layer=0)
     >>> ones = {name: np.ones(shape) for name, shape in shapes(tiny).items()}
     >>> weights = from_arrays(ones | {"wte.weight": np.array([[1.0, 0], [0, 1], [1, 1]])}, tiny)
-    >>> logit_lens(np.array([[[7.0, -7.0]]]), weights, tiny).round(4)
+    >>> lens_logits(np.array([[[7.0, -7.0]]]), weights, tiny).round(4)
     array([[[2., 0., 2.]]])
     """
     with quiet():

@@ -27,7 +27,7 @@ _SMALLER = _EPS / float(np.finfo(np.float32).eps)
 _EXACT = ("token_embedding", "position_embedding")  # rows of a table: nothing is computed
 
 
-def floors(
+def noise_floors(
     recorded: Mapping[Key, Array],
     tokens: Tokens,
     parameters: Parameters,

@@ -18,6 +18,18 @@ from npgpt.model.parameters import Parameters
 from npgpt.ops.softmax import softmax
 from npgpt.trace import NAMES, Recorder, Selective, Tap, compose, discard
 
+__all__ = [
+    "Metric",
+    "Run",
+    "corrupt",
+    "logit_difference",
+    "patch_heads",
+    "patch_positions",
+    "probability",
+    "runner",
+    "sweep",
+]
+
 Metric: TypeAlias = Callable[[Array], float]  # of logits (batch, query, vocab)
 Run: TypeAlias = Callable[[Tap], float]
 

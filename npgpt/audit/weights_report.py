@@ -41,7 +41,7 @@ class WeightsReport:
     untied_rows: int | None
 
 
-def report(parameters: Parameters) -> WeightsReport:
+def report_weights(parameters: Parameters) -> WeightsReport:
     """Norms, outlier features, numbers that are not finite, duplicated rows, an untied head.
 
     >>> from npgpt.config import Config
@@ -49,7 +49,7 @@ def report(parameters: Parameters) -> WeightsReport:
     >>> tiny = Config(vocab_size=3, n_positions=3, n_embd=2, n_head=1, n_layer=0)
     >>> ones = {name: np.ones(shape) for name, shape in shapes(tiny).items()}
     >>> wte = np.array([[3.0, 0.0], [0.0, 4.0], [3.0, -0.0]])
-    >>> found = report(from_arrays(ones | {"wte.weight": wte}, tiny))
+    >>> found = report_weights(from_arrays(ones | {"wte.weight": wte}, tiny))
     >>> found.duplicated, found.untied_rows, found.tensors[0].largest
     (((0, 2),), None, 4.0)
     """

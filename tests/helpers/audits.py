@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.audit.report.audit import audit
 from npgpt.audit.report.recording import Recording
+from npgpt.audit.report.text_audit import audit
 from npgpt.gpt import GPT
 from npgpt.prompt import Prompt
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters

@@ -9,6 +9,7 @@ from npgpt.trace import (
     Recorder,
     check_patterns,
     compose,
+    explain_name,
     in_order,
     keys,
     label,
@@ -144,3 +145,45 @@ def test_the_order_is_that_of_the_pass():
     )
     assert seen == keys(2)
     assert in_order(reversed(seen)) == seen
+
+
+@pytest.mark.parametrize("names", ["*", "resid_*", ["resid_pre.1", "logits"]])
+def test_a_recorder_is_shown_on_a_screen(names):
+    trace = small_gpt().trace(list(range(40)), names)
+    assert len(repr(trace).splitlines()) <= 25
+    assert max(map(len, repr(trace).splitlines())) <= 100
+    assert len(trace._repr_html_()) < 3000
+    for name, _ in trace.arrays:
+        assert f"{name} " in repr(trace)
+        assert f"<td>{name}</td>" in trace._repr_html_()
+    assert str(trace["logits"].shape) in repr(trace) if "logits" in names else True
+
+
+def test_a_recorder_that_holds_too_much_for_a_screen_is_cut():
+    arrays = {("resid_pre", layer): np.zeros((1, layer + 1)) for layer in range(500)}
+    assert len(repr(Recorder(arrays=arrays)).splitlines()) <= 26
+    assert "and 476 more" in repr(Recorder(arrays=arrays))
+    many = {("resid_pre", layer): np.zeros(1) for layer in range(0, 5000, 2)}
+    assert len(repr(Recorder(arrays=many))) < 300
+
+
+def test_recorders_are_compared_and_hashed_without_looking_at_arrays():
+    one, other = small_gpt().trace(TOKENS), small_gpt().trace(TOKENS)
+    assert one == one
+    assert one != other
+    assert len({one, other, one}) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_explained_by_ours_and_by_transformer_lens(name):
+    told = explain_name(name)
+    assert told.startswith(f"{name}, ")
+    assert NAMES[name].meaning in told
+    if lens := NAMES[name].lens:
+        assert explain_name(lens) == told
+
+
+def test_what_is_no_name_is_not_explained():
+    for name in ("", "resid_md"):
+        with pytest.raises(SettingError, match="no activation is named"):
+            explain_name(name)

@@ -15,7 +15,7 @@ from npgpt.audit.head_summary import HeadSummary, summarise_heads
 from npgpt.audit.logit_lens import NO_RANK, LensReading, read_lens
 from npgpt.audit.next_token import Ids, likeliest
 from npgpt.audit.report.recording import Recording
-from npgpt.audit.surprisal import rank, surprisal
+from npgpt.audit.token_surprisal import rank, surprisal
 from npgpt.audit.verification import verify_pass
 from npgpt.audit.weights_report import WeightsReport
 from npgpt.trace import Key
@@ -79,7 +79,7 @@ def read(of: Recording, plain: Array) -> Readings:
             heads=summarise_heads(of.trace, of.tokens, of.config.n_layer),
             attribution=attribute_targets(of),
             non_finite=non_finite(of),
-            weights=weights_report.report(of.parameters),
+            weights=weights_report.report_weights(of.parameters),
         )
 
 

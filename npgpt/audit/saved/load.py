@@ -22,7 +22,7 @@ from npgpt.trace import Key, Recorder, in_order, label
 class Saved:
     """A trace that was saved: what `trace` holds, in the order of the pass, are views of its file.
 
-    tokens (batch, query) and config are what the pass was of; floors, `noise_floor.floors` of it.
+    tokens (batch, query) and config are what the pass was of; floors, its `noise_floors`.
     """
 
     trace: Recorder

@@ -46,7 +46,7 @@ def save(
     """Save the activations of one forward pass that `names` ask for, as `gpt.trace` has them.
 
     Each goes to the disk as it passes, so that only a layer's are in memory at a time. A second
-    pass measures the noise floors (`noise_floor.floors`). The folder is made if need be; a trace in
+    pass measures the noise floors (`noise_floors`). The folder is made if need be; a trace in
     it is replaced, once all of the new one is there. `tap` changes both passes, as in `gpt.trace`:
     so it has to do the same in both.
 
@@ -141,5 +141,5 @@ def _floors(
 ) -> dict[str, float]:
     stored = read_safetensors(path)
     arrays = {key: to_floats(stored[label(*key)], gpt.parameters.dtype) for key in chosen}
-    found = noise_floor.floors(arrays, tokens, gpt.parameters, gpt.config, tap=tap)
+    found = noise_floor.noise_floors(arrays, tokens, gpt.parameters, gpt.config, tap=tap)
     return {label(*key): found[key] for key in arrays}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npgpt.audit import saved
 from npgpt.audit.report import figures
-from npgpt.audit.report.audit import Audit, audit
+from npgpt.audit.report.text_audit import Audit, audit
 from npgpt.audit.report.verdict import verdict
 from npgpt.checkpoints.files import replacing
 from npgpt.cli import options

@@ -11,7 +11,7 @@ from typing import Any
 
 import npgpt.gpt
 from npgpt.audit import saved
-from npgpt.audit.difference import Comparison, Difference, compare
+from npgpt.audit.difference import Comparison, Difference, compare_traces
 from npgpt.audit.saved import Saved, metadata
 from npgpt.cli.argument_types import token_ids
 from npgpt.cli.command import Command
@@ -77,7 +77,7 @@ def _run(arguments: Namespace) -> int:
             )
             for number, (path, trace) in enumerate(zip(paths, traces, strict=True))
         ]
-        found = compare(*pair)
+        found = compare_traces(*pair)
         facts = _facts(arguments, pair[0], found)
         del pair  # or Windows would keep the files that it maps
     if arguments.json:

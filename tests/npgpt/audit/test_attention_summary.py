@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.attention_summary import entropy, induction_score, to_first, to_previous
+from npgpt.audit.attention_summary import (
+    attention_entropy,
+    attention_to_first,
+    attention_to_previous,
+    induction_score,
+)
 from npgpt.config import Config
 from npgpt.errors import PromptError
 from npgpt.model.forward import forward
@@ -74,7 +79,7 @@ def test_the_score_finds_the_induction_head_that_was_planted(has_one):
     lost = POSITIONS * math.exp(-gap) + gamma(4 * POSITIONS, np.float64)
     assert excess(second, np.ones((1, 1)), lost) <= 1
     assert first[0, 0] <= lost  # the head that looks one back is not one of them
-    before = to_previous(recorder["pattern", 0])[0, 0]
+    before = attention_to_previous(recorder["pattern", 0])[0, 0]
     assert np.isnan(before[0])
     assert excess(before[1:], np.ones(POSITIONS - 1), lost) <= 1
 
@@ -87,7 +92,11 @@ def test_each_summary_is_its_sum_written_out(data, traced):
     last = data.draw(st.integers(1, tokens.shape[1]))
     pattern = trace["pattern", 0][:, :, -last:]
     batch, heads, query, key = pattern.shape
-    spread, first, before = entropy(pattern), to_first(pattern), to_previous(pattern)
+    spread, first, before = (
+        attention_entropy(pattern),
+        attention_to_first(pattern),
+        attention_to_previous(pattern),
+    )
     scores = induction_score(pattern, tokens)
     allowed = gamma(4 * key + 8, np.float64)
     for row, head in np.ndindex(batch, heads):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.attribution import RECORD, attribute, neuron_attribution
+from npgpt.audit.attribution import ATTRIBUTION_NAMES, attribute, neuron_attribution
 from npgpt.audit.frozen_norm import unembedding
 from npgpt.errors import PromptError, SettingError
 from npgpt.trace import Recorder
@@ -143,7 +143,7 @@ def test_a_part_that_is_zero_adds_nothing_and_the_others_stay():
 def test_what_is_recorded_is_enough_and_what_is_missing_is_named():
     model, tokens, trace = one_traced_model()
     parameters, config = model.arguments
-    few = Recorder(RECORD)
+    few = Recorder(ATTRIBUTION_NAMES)
     model.run(tokens, tap=few)
     direction = unembedding(parameters, tokens)
     found, same = (attribute(t, parameters, config, direction) for t in (trace, few))

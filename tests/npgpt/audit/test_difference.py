@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.audit import saved
-from npgpt.audit.difference import Difference, compare
+from npgpt.audit.difference import Difference, compare_traces
 from npgpt.audit.interventions import zero
-from npgpt.audit.noise_floor import floors
+from npgpt.audit.noise_floor import noise_floors
 from npgpt.audit.saved import Saved
 from npgpt.audit.sites import head
 from npgpt.config import Config
@@ -65,7 +65,7 @@ def test_the_first_difference_is_where_the_changed_weight_is_used(
 ):
     gpt = small_gpt_in(dtype)
     other = changed(gpt, name.format(layer), column)
-    found = compare(trace(tmp_path / "a", gpt), trace(tmp_path / "b", other))
+    found = compare_traces(trace(tmp_path / "a", gpt), trace(tmp_path / "b", other))
     assert (found.first.name, found.first.layer) == (
         (first, layer) if isinstance(first, str) else first
     )
@@ -80,7 +80,7 @@ def test_the_first_difference_is_where_the_run_was_changed(tmp_path):
         trace(tmp_path / "a", gpt),
         trace(tmp_path / "b", gpt, tap=zero(head(CONFIG, 1, 1))),
     )
-    first = compare(plain, cut).first
+    first = compare_traces(plain, cut).first
     assert (first.name, first.layer, first.at[1]) == ("head_out", 1, 1)
     assert first.largest == np.abs(plain.trace["head_out", 1][:, 1]).max()
 
@@ -88,13 +88,15 @@ def test_the_first_difference_is_where_the_run_was_changed(tmp_path):
 def in_memory(config, parameters, tokens):
     recorded = Recorder()
     forward(tokens, parameters, config, tap=recorded)
-    return Saved(recorded, tokens, config, floors(recorded.arrays, tokens, parameters, config))
+    return Saved(
+        recorded, tokens, config, noise_floors(recorded.arrays, tokens, parameters, config)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_run_is_its_own(tmp_path, dtype):
     gpt = small_gpt_in(dtype)
-    found = compare(trace(tmp_path / "a", gpt), trace(tmp_path / "b", gpt))
+    found = compare_traces(trace(tmp_path / "a", gpt), trace(tmp_path / "b", gpt))
     assert found.first is None
     assert all(each.largest == 0 and each.at is None for each in found.differences)
     assert [(each.name, each.layer) for each in found.differences] == keys(gpt.config.n_layer)
@@ -109,7 +111,7 @@ def test_rounding_is_within_the_floor(traced):
     for dtype in ("float32", "float64"):
         arrays = {n: a.astype(np.float32).astype(dtype) for n, a in model.weights.items()}
         found.append(in_memory(config, from_arrays(arrays, config), tokens))
-    assert compare(*found).first is None
+    assert compare_traces(*found).first is None
 
 
 @whole_models
@@ -130,7 +132,7 @@ def test_another_order_of_sums_is_within_the_floor(traced, order):
     for each in found:  # whose neurons do not stand beside one another
         for key in [key for key in each.trace.arrays if key[0] in ("mlp_pre", "mlp_post")]:
             del each.trace.arrays[key]
-    assert compare(*found).first is None
+    assert compare_traces(*found).first is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -151,7 +153,7 @@ def test_another_order_of_sums_is_within_the_floor_where_few_numbers_are_rounded
             found.append(in_memory(config, from_arrays(turned, config), np.array([[seed % 9]])))
             for name in ("mlp_pre", "mlp_post"):
                 del found[-1].trace.arrays[name, 0]
-        assert compare(*found).first is None, seed
+        assert compare_traces(*found).first is None, seed
 
 
 @pytest.mark.parametrize(
@@ -167,11 +169,11 @@ def test_what_one_of_them_lacks_is_said(tmp_path):
     gpt = small_gpt_in("float32")
     a = trace(tmp_path / "a", gpt, names=["ln_1", "logits"])
     b = trace(tmp_path / "b", gpt, names=["logits", "ln_2.1"])
-    found = compare(a, b)
+    found = compare_traces(a, b)
     assert [(each.name, each.layer) for each in found.differences] == [("logits", None)]
     assert (found.only_a, found.only_b) == ([("ln_1", 0), ("ln_1", 1)], [("ln_2", 1)])
     with pytest.raises(SettingError, match="no activation is in both"):
-        compare(a, trace(tmp_path / "c", gpt, names="mlp_out"))
+        compare_traces(a, trace(tmp_path / "c", gpt, names="mlp_out"))
 
 
 def test_other_tokens_are_a_named_error(tmp_path):
@@ -181,20 +183,22 @@ def test_other_tokens_are_a_named_error(tmp_path):
         trace(tmp_path / "b", gpt, [3, 1, 9, 1, 5], "ln_f"),
     )
     with pytest.raises(SettingError, match="token 2 of row 0 is 4 in a and 9 in b"):
-        compare(a, b)
+        compare_traces(a, b)
     with pytest.raises(SettingError, match=r"tokens of a are \(1, 5\)"):
-        compare(a, trace(tmp_path / "c", gpt, [3, 1], "ln_f"))
+        compare_traces(a, trace(tmp_path / "c", gpt, [3, 1], "ln_f"))
 
 
 def test_other_configs(tmp_path):
     gpt = small_gpt_in("float32")
     relu = dataclasses.replace(CONFIG, activation_function="relu", pad_token_id=7)
-    found = compare(trace(tmp_path / "a", gpt), trace(tmp_path / "b", GPT(relu, gpt.parameters)))
+    found = compare_traces(
+        trace(tmp_path / "a", gpt), trace(tmp_path / "b", GPT(relu, gpt.parameters))
+    )
     assert found.config == [("activation_function", "gelu_new", "relu")]
     assert (found.first.name, found.first.layer) == ("mlp_post", 0)
     wide = dataclasses.replace(CONFIG, n_head=4)
     with pytest.raises(SettingError, match="n_head is 2 in a and 4 in b"):
-        compare(saved.load(tmp_path / "a"), trace(tmp_path / "c", GPT(wide, gpt.parameters)))
+        compare_traces(saved.load(tmp_path / "a"), trace(tmp_path / "c", GPT(wide, gpt.parameters)))
 
 
 def test_nan_is_no_difference_from_itself_and_an_infinite_one_from_a_number():
@@ -204,6 +208,6 @@ def test_nan_is_no_difference_from_itself_and_an_infinite_one_from_a_number():
         arrays = {("ln_f", None): array}
         return Saved(Recorder(("ln_f",), arrays), np.array([[1]]), CONFIG, {("ln_f", None): floor})
 
-    assert compare(of(np.nan, 0.0), of(np.nan, 0.0)).first is None
-    first = compare(of(np.nan, 0.0), of(2.0, 1.0)).first
+    assert compare_traces(of(np.nan, 0.0), of(np.nan, 0.0)).first is None
+    first = compare_traces(of(np.nan, 0.0), of(2.0, 1.0)).first
     assert (first.largest, first.at) == (math.inf, (0, 0, 3))

@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given
 
-from npgpt.audit.logit_lens import depths, logit_lens
+from npgpt.audit.logit_lens import depths, lens_logits
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models
 
@@ -18,7 +18,7 @@ def test_the_last_depth_gives_the_models_logits_bit_for_bit(traced):
         if config.n_layer
         else "token_embedding + position_embedding",
     ]
-    assert np.array_equal(logit_lens(found[-1][1], parameters, config), trace["logits"])
+    assert np.array_equal(lens_logits(found[-1][1], parameters, config), trace["logits"])
 
 
 def test_a_block_that_adds_nothing_leaves_what_the_lens_sees():
@@ -31,4 +31,4 @@ def test_a_block_that_adds_nothing_leaves_what_the_lens_sees():
             np.zeros_like(array) if layer == 1 and name in ("attn_out", "mlp_out") else array
         ),
     )
-    assert np.array_equal(logit_lens(pre, parameters, config), silent.logits)
+    assert np.array_equal(lens_logits(pre, parameters, config), silent.logits)

@@ -61,7 +61,7 @@ def test_logit_lens(data, traced):
     model, _, trace = traced
     parameters, config = model.arguments
     _, residual = data.draw(st.sampled_from(logit_lens.depths(trace, config)))
-    found = logit_lens.logit_lens(residual, parameters, config)
+    found = logit_lens.lens_logits(residual, parameters, config)
     assert found.dtype == model.dtype
     expected = logit_lens_twin.logit_lens(tensor(residual), weights_of(model), model.config)
     head = np.abs(numbers(tensor(parameters.lm_head.weight))).T
@@ -93,7 +93,7 @@ def test_the_depths_are_the_streams_of_a_model_that_stops_there(traced):
             silent = name in ("attn_out", "mlp_out") and layer >= depth
             return np.zeros_like(array) if silent else array
 
-        found = logit_lens.logit_lens(residual, parameters, config)
+        found = logit_lens.lens_logits(residual, parameters, config)
         assert np.array_equal(found, model.run(tokens, tap=stop).logits)
 
 
@@ -199,7 +199,7 @@ def test_attention_summaries(data, traced):
     p = pattern.astype(np.float64)
     terms = np.abs(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1)
     allowed = 2 * (gamma(key + 2, "float64") + format_of("float64").library) * terms + LEAST
-    assert excess(attention_summary.entropy(pattern), expected, allowed) <= 1
+    assert excess(attention_summary.attention_entropy(pattern), expected, allowed) <= 1
     found = attention_summary.induction_score(pattern, tokens)
     expected = numbers(attention_twin.induction_score(twin, tensor(tokens)))
     # Of no negative number, so all errors are relative: two sums and a quotient.

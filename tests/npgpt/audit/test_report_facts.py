@@ -60,9 +60,11 @@ def test_heads_are_read_over_all_positions_but_the_first() -> None:
     for head in facts["heads"]:
         pattern = of.trace["pattern", head["layer"]][:, [head["head"]]]
         count = pattern.shape[-1] - 1
-        previous = attention_summary.to_previous(pattern)[0, 0, 1:]
+        previous = attention_summary.attention_to_previous(pattern)[0, 0, 1:]
         assert head["to_previous"] == previous.sum() / count
-        assert head["entropy"] == attention_summary.entropy(pattern)[0, 0, 1:].sum() / count
+        assert (
+            head["entropy"] == attention_summary.attention_entropy(pattern)[0, 0, 1:].sum() / count
+        )
         found = attention_summary.induction_score(pattern, of.tokens)[0, 0]
         assert np.array_equal(head["induction"], found, equal_nan=True)
 

@@ -116,7 +116,7 @@ def test_the_floor_is_the_distance_from_the_same_pass_in_float64(traced):
     """Of the exact weights: the float32 ones, widened all at once."""
     model, tokens, trace = traced
     params, config = model.arguments
-    found = noise_floor.floors(trace.arrays, tokens, params, config)
+    found = noise_floor.noise_floors(trace.arrays, tokens, params, config)
     if model.dtype == "float64":
         assert all(floor >= 0 for floor in found.values())
         return

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.audit.surprisal import rank, surprisal
+from npgpt.audit.token_surprisal import rank, surprisal
 from npgpt.errors import PromptError
 from oracle.bounds.rounding import gamma
 from tests.helpers.tiny_models import whole_models

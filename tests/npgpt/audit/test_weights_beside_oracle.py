@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.weights_report import OUTLIER, report
+from npgpt.audit.weights_report import OUTLIER, report_weights
 from oracle.audit import weights_report as twin
 from oracle.bounds.rounding import gamma
 from oracle.strategies.arrays import MAX_SEED
@@ -43,7 +43,7 @@ def with_faults(draw):
 @whole_models
 @given(with_faults())
 def test_the_report_is_its_twins(model):
-    found = report(model.arguments[0])
+    found = report_weights(model.arguments[0])
     assert [t.name for t in found.tensors] == list(model.weights)
     for each in found.tensors:
         array = tensor(model.weights[each.name])

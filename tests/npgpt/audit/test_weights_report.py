@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.audit.weights_report import OUTLIER, report
+from npgpt.audit.weights_report import OUTLIER, report_weights
 from npgpt.config import Config
 from npgpt.model.parameters import from_arrays, shapes
 from oracle.bounds.rounding import gamma
@@ -28,7 +28,7 @@ def of(found, name):
 @given(tiny_models())
 def test_norms_and_counts_are_their_definitions(model):
     parameters, config = model.arguments
-    found = report(parameters)
+    found = report_weights(parameters)
     assert {t.name: t.shape for t in found.tensors} == shapes(config)
     for tensor in found.tensors:
         numbers = model.weights[tensor.name].astype(np.float64).ravel().tolist()
@@ -44,7 +44,7 @@ def test_norms_and_counts_are_their_definitions(model):
 
 
 def test_a_clean_model_has_nothing_to_report():
-    found = report(weights())
+    found = report_weights(weights())
     assert not found.duplicated
     assert found.untied_rows is None
     assert not any(tensor.outliers or tensor.non_finite for tensor in found.tensors)
@@ -54,14 +54,14 @@ def test_a_clean_model_has_nothing_to_report():
 def test_a_loud_feature_is_an_outlier(times):
     wte = np.ones((6, 4), np.float32)
     wte[:, 2] = times
-    found = of(report(weights(**{"wte.weight": wte})), "wte.weight")
+    found = of(report_weights(weights(**{"wte.weight": wte})), "wte.weight")
     assert found.outliers == ((2,) if times > OUTLIER else ())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_counted_and_left_out(bad):
     bias = np.array([bad, 3, 4, 0], np.float32)
-    found = of(report(weights(**{"ln_f.bias": bias})), "ln_f.bias")
+    found = of(report_weights(weights(**{"ln_f.bias": bias})), "ln_f.bias")
     assert (found.non_finite, found.norm, found.largest) == (1, 5.0, 4.0)
 
 
@@ -71,11 +71,11 @@ def test_a_head_that_is_not_the_embedding_is_compared_with_it():
     )
     arrays = {name: np.ones(shape, np.float32) for name, shape in shapes(config).items()}
     arrays["lm_head.weight"][[1, 4], 0] = 2
-    assert report(from_arrays(arrays, config)).untied_rows == 2
+    assert report_weights(from_arrays(arrays, config)).untied_rows == 2
 
 
 def test_weights_kept_in_16_bits_are_read_as_what_they_stand_for():
     half = np.full((6, 4), 0.5, np.float16)
-    assert of(report(weights(**{"wte.weight": half})), "wte.weight").largest == 0.5
+    assert of(report_weights(weights(**{"wte.weight": half})), "wte.weight").largest == 0.5
     bits = np.full((6, 4), 0xC000, np.uint16)  # -2 in bfloat16
-    assert of(report(weights(**{"wte.weight": bits})), "wte.weight").largest == 2.0
+    assert of(report_weights(weights(**{"wte.weight": bits})), "wte.weight").largest == 2.0

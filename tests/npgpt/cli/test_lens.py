@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.audit.logit_lens import depths, logit_lens
-from npgpt.audit.surprisal import rank
+from npgpt.audit.logit_lens import depths, lens_logits
+from npgpt.audit.token_surprisal import rank
 from npgpt.cli.output import WIDTH
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import softmax
@@ -34,7 +34,7 @@ def test_json_is_the_lens_of_each_residual_stream(
     assert fields["tokens"] == tokens[0].tolist()
     assert [each["position"] for each in fields["positions"]] == list(range(tokens.size))
     for number, (name, residual) in enumerate(depths(trace, gpt.config)):
-        logits = logit_lens(residual, gpt.parameters, gpt.config)
+        logits = lens_logits(residual, gpt.parameters, gpt.config)
         likely = softmax(logits.astype(np.float64))[0]
         ranks = rank(logits, tokens)[0].tolist()
         for at, one in enumerate(fields["positions"]):

@@ -1,27 +1,15 @@
-"""Looking at, and changing, the numbers inside a forward pass.
-
-A *tap* is any function `(name, layer, array) -> array`. The forward pass hands every activation
-named in `NAMES` to it and goes on with what comes back: return the array itself to look, another
-one of the same shape and dtype to patch. `layer` is None outside the blocks.
-
-Some activations are made only for taps: `scores`, `pattern`, the scales of layer norms. A tap may
-have a method `wants(name, layer) -> bool`; those that it does not want are then left out, which
-takes less time and memory and changes no bit of the rest.
-"""
+"""Activations (hook points) of a forward pass: names, axes, meaning, TransformerLens's names."""
 
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeAlias
 
-from npgpt.arrays import Array
 from npgpt.errors import SettingError
 from npgpt.quoting import quoted
 
-Tap: TypeAlias = Callable[[str, int | None, Array], Array]
 Key: TypeAlias = tuple[str, int | None]  # a name and a layer
 
 
@@ -88,76 +76,25 @@ def keys(layers: int) -> list[Key]:
     return [*before, *((name, at) for at in range(layers) for name in INSIDE_BLOCKS), *after]
 
 
-def in_order(some: Iterable[Key]) -> list[Key]:
-    """Some (name, layer) in the order of the forward pass.
+def in_order(keys: Iterable[Key]) -> list[Key]:
+    """These (name, layer) in the order of the forward pass.
 
     >>> in_order([("ln_f", None), ("ln_1", 1), ("mlp_out", 0), ("token_embedding", None)])
     [('token_embedding', None), ('mlp_out', 0), ('ln_1', 1), ('ln_f', None)]
     """
-    places = {name: place for place, name in enumerate(NAMES)}
+    positions = {name: position for position, name in enumerate(NAMES)}
 
     def order(key: Key) -> tuple[float, int]:
         name, layer = key
         outside = -1 if name in _BEFORE_BLOCKS else math.inf
-        return outside if layer is None else layer, places[name]
+        return outside if layer is None else layer, positions[name]
 
-    return sorted(some, key=order)
+    return sorted(keys, key=order)
 
 
 def label(name: str, layer: int | None) -> str:
     """An activation in one word, which is also a pattern that only it fits: "ln_1.3", "logits"."""
     return name if layer is None else f"{name}.{layer}"
-
-
-def discard(name: str, layer: int | None, array: Array) -> Array:
-    """The tap that does nothing: the default of every forward pass."""
-    return array
-
-
-def wants(tap: Tap, name: str, layer: int | None) -> bool:
-    """Whether a tap wants an activation: all, unless it says otherwise; `discard` wants none.
-
-    >>> wants(discard, "scores", 0), wants(Recorder(("ln_1",)), "scores", 0)
-    (False, False)
-    >>> wants(lambda name, layer, array: array, "scores", 0)
-    True
-    """
-    if tap is discard:
-        return False
-    wanted: Callable[[str, int | None], bool] | None = getattr(tap, "wants", None)
-    return wanted is None or wanted(name, layer)
-
-
-@dataclass(frozen=True)
-class Selective:
-    """A tap that is handed only those activations for which `wants(name, layer)` is true."""
-
-    tap: Tap
-    wants: Callable[[str, int | None], bool]
-
-    def __call__(self, name: str, layer: int | None, array: Array) -> Array:
-        """What the tap makes of the array, if it is to see it."""
-        return self.tap(name, layer, array) if self.wants(name, layer) else array
-
-
-def compose(*taps: Tap) -> Tap:
-    """One tap of several: each is handed what the one before it returned.
-
-    It wants what any of them wants.
-
-    >>> import numpy as np
-    >>> recorder = Recorder()
-    >>> both = compose(lambda name, layer, array: array + 1, recorder)
-    >>> both("logits", None, np.zeros(1)), recorder["logits"]
-    (array([1.]), array([1.]))
-    """
-
-    def tap(name: str, layer: int | None, array: Array) -> Array:
-        for each in taps:
-            array = each(name, layer, array)
-        return array
-
-    return Selective(tap, lambda name, layer: any(wants(each, name, layer) for each in taps))
 
 
 def check_place(name: str, layer: int | None, layers: int) -> None:
@@ -168,7 +105,7 @@ def check_place(name: str, layer: int | None, layers: int) -> None:
     npgpt.errors.SettingError: no activation is named 'resid_prr'; did you mean 'resid_pre'?
     """
     if name not in NAMES:
-        raise SettingError(f"no activation is named {quoted(name)}; {_hint(name)}")
+        raise SettingError(f"no activation is named {quoted(name)}; {hint(name)}")
     if name in OUTSIDE_BLOCKS and layer is not None:
         raise SettingError(f"{name!r} is outside the blocks, but layer is {layer!r}; give None")
     if name in INSIDE_BLOCKS and (type(layer) is not int or not 0 <= layer < layers):
@@ -186,7 +123,7 @@ def check_patterns(patterns: Sequence[str], layers: int | None = None) -> None:
         if not known:
             inside = " inside the blocks" if dot and name in OUTSIDE_BLOCKS else ""
             shown = quoted(pattern)
-            raise SettingError(f"no activation{inside} is named {shown}; {_hint(pattern)}")
+            raise SettingError(f"no activation{inside} is named {shown}; {hint(pattern)}")
         if dot and not re.fullmatch("[0-9]{1,9}", layer):
             raise SettingError(
                 f"{quoted(pattern)} ends in {quoted(layer)}; write the number of a layer after the "
@@ -196,62 +133,34 @@ def check_patterns(patterns: Sequence[str], layers: int | None = None) -> None:
             check_place(known[0], int(layer), layers)
 
 
-def _hint(name: str) -> str:
+def hint(name: str) -> str:
     """What somebody may have meant who wrote this name."""
-    theirs = {activation.lens: known for known, activation in NAMES.items() if activation.lens}
-    theirs |= {lens.rpartition(".")[2]: known for lens, known in theirs.items()}
+    lens_names = {activation.lens: known for known, activation in NAMES.items() if activation.lens}
+    lens_names |= {lens.rpartition(".")[2]: known for lens, known in lens_names.items()}
     near = difflib.get_close_matches(name.partition(".")[0], NAMES, n=1)
-    near = near or [theirs[n] for n in difflib.get_close_matches(name, theirs, n=1)]
+    near = near or [lens_names[n] for n in difflib.get_close_matches(name, lens_names, n=1)]
     return f"did you mean {near[0]!r}?" if near else f"the names are {', '.join(NAMES)}"
 
 
-@dataclass(frozen=True)
-class Recorder:
-    """A tap that keeps a copy of each activation that one of `patterns` asks for, and of no other.
+def explain_name(name: str) -> str:
+    """What an activation is, on a few lines; also TransformerLens's names are understood.
 
-    A pattern is a name of `NAMES`, or, shell-style, several (`"resid_*"`, `"*"`); with a dot and a
-    number after it, of that layer only (`"head_out.3"`, `"*.0"`). `recorder[name]` or
-    `recorder[name, layer]` gives the array of the latest call.
+    Raises SettingError for a name that no activation has.
 
-    Raises SettingError for a pattern that fits no name, and for an array that was not recorded.
-
-    >>> import numpy as np
-    >>> recorder = Recorder(("resid_*", "ln_1.5"))
-    >>> for layer in (0, 5):
-    ...     _ = recorder("resid_pre", layer, np.zeros(2)), recorder("ln_1", layer, np.ones(2))
-    >>> list(recorder.arrays)
-    [('resid_pre', 0), ('resid_pre', 5), ('ln_1', 5)]
+    >>> print(explain_name("hook_resid_mid"))
+    resid_mid, of each layer
+    axes: batch, query, embd
+    what it is: resid_pre + attn_out
+    TransformerLens: blocks.{layer}.hook_resid_mid
     """
-
-    patterns: tuple[str, ...] = ("*",)
-    arrays: dict[Key, Array] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_patterns(self.patterns)
-
-    def wants(self, name: str, layer: int | None) -> bool:
-        """Whether one of the patterns asks for that activation."""
-        return any(_fits(pattern, name, layer) for pattern in self.patterns)
-
-    def __call__(self, name: str, layer: int | None, array: Array) -> Array:
-        """Copy the array if it is asked for, and hand the array on unchanged."""
-        if self.wants(name, layer):
-            self.arrays[name, layer] = array.copy()
-        return array
-
-    def __getitem__(self, key: str | tuple[str, int | None]) -> Array:
-        name, layer = (key, None) if isinstance(key, str) else key
-        if (name, layer) in self.arrays:
-            return self.arrays[name, layer]
-        layers = sorted(at for known, at in self.arrays if known == name and at is not None)
-        if layers:
-            raise SettingError(
-                f"layer of {name!r} is {layer!r}; it was recorded of {', '.join(map(str, layers))}"
+    for known, activation in NAMES.items():
+        if name in (known, activation.lens, f"blocks.{{layer}}.{activation.lens}") and name:
+            is_inside = known in INSIDE_BLOCKS
+            lens = "blocks.{layer}." * is_inside + activation.lens if activation.lens else "none"
+            return (
+                f"{known}, {'of each layer' if is_inside else 'outside the layers'}\n"
+                f"axes: {', '.join(activation.axes.split())}\n"
+                f"what it is: {activation.meaning}\n"
+                f"TransformerLens: {lens}"
             )
-        why = "record it: it matches none of the patterns" if name in NAMES else _hint(name)
-        raise SettingError(f"no {name!r} of layer {layer!r} was recorded; {why}")
-
-
-def _fits(pattern: str, name: str, layer: int | None) -> bool:
-    wanted, _, number = pattern.partition(".")
-    return fnmatchcase(name, wanted) and (not number or layer == int(number))
+    raise SettingError(f"no activation is named {quoted(name)}; {hint(name)}")
