@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.checkpoints.dialects import LINEAR, Translated
-from npgpt.checkpoints.files import JSON_LIMIT, find, parse_json_object, read_bytes
+from npgpt.checkpoints.dialects import Translated
+from npgpt.checkpoints.files import find, read_json_object
 from npgpt.checkpoints.tensors import Weights
-from npgpt.checkpoints.torch.nanogpt import ASSUMED
 from npgpt.config import Config, from_json
 from npgpt.errors import CheckpointError, ConfigError
 from npgpt.quoting import kind
@@ -28,16 +27,16 @@ def read_config_fields(folder: Path) -> dict[str, Any] | None:
 
     Raises CheckpointError or ConfigError where it is no GPT-2's.
     """
-    found = find(folder, CONFIG)
-    if found is None:
+    path = find(folder, CONFIG)
+    if path is None:
         return None
-    fields = parse_json_object(read_bytes(found, JSON_LIMIT), str(found))
-    _parsed(fields, found)
+    fields = read_json_object(path)
+    _parsed(fields, path)
     return fields
 
 
 def agreed_config(
-    beside: Fields | None, stored: Weights, settled: Translated, located: Path
+    beside: Fields | None, stored: Weights, translated: Translated, located: Path
 ) -> Config:
     """The config that config.json (its fields are `beside`) and the weights' own files state.
 
@@ -45,17 +44,14 @@ def agreed_config(
     they state different things, naming both; ConfigError where what is stated is no GPT-2's.
     """
     own = stored.config
-    if own is not None and settled.dialect == LINEAR and "activation_function" not in own:
-        assumed = ASSUMED
-    else:
-        assumed = {}
     folder = located.parent
     if own is None:
         if beside is None:
-            raise CheckpointError(f"{folder}: {_wanted(settled)}")
+            raise CheckpointError(f"{folder}: {_needed(translated)}")
         return _parsed(beside, folder / CONFIG)
+    assumed = {} if "activation_function" in own else translated.dialect.assumed
     if beside is None:
-        return _parsed(assumed | dict(own), located)
+        return _parsed({**assumed, **own}, located)
     # Each fills in what the other does not say.
     config = _parsed({**assumed, **own, **beside}, folder / CONFIG)
     other = _parsed({**assumed, **beside, **own}, located)
@@ -63,12 +59,13 @@ def agreed_config(
         (n, a, b) for n, a, b in config_differences(config, other) if n in own and n in beside
     ]
     if unlike:
-        said = "; ".join(
+        differing = "; ".join(
             f"{name} is {kind(one)} in {CONFIG} and {kind(two)} in the file"
             for name, one, two in unlike
         )
         raise CheckpointError(
-            f"{located}: {said}; take {CONFIG} and the weights from one place, or remove {CONFIG}"
+            f"{located}: {differing}; take {CONFIG} and the weights from one place, or remove "
+            f"{CONFIG}"
         )
     stated = {n: getattr(other, n) for n in _TOKEN_IDS if getattr(config, n) is None}
     return dataclasses.replace(config, **stated)
@@ -87,15 +84,15 @@ def config_differences(one: Config, other: Config) -> list[tuple[str, Any, Any]]
     >>> config_differences(Config(n_inner=3072), Config(n_layer=6))
     [('n_layer', 12, 6)]
     """
-    found = []
+    differing = []
     for field in dataclasses.fields(Config):
         name = field.name
         a, b = getattr(one, name), getattr(other, name)
         if name in _TOKEN_IDS and None in (a, b):
             continue
         if _meaning(name, a, one) != _meaning(name, b, other):
-            found.append((name, a, b))
-    return found
+            differing.append((name, a, b))
+    return differing
 
 
 def _meaning(name: str, value: Any, config: Config) -> Any:
@@ -109,14 +106,14 @@ def _meaning(name: str, value: Any, config: Config) -> Any:
     return _SAME_ACTIVATION.get(value, value) if isinstance(value, str) else value
 
 
-def _wanted(settled: Translated) -> str:
+def _needed(translated: Translated) -> str:
     """Why a config is needed, with one in which only n_head is left to fill in."""
-    shapes = {name: tensor.data.shape for name, tensor in settled.tensors.items()}
+    shapes = {name: tensor.data.shape for name, tensor in translated.tensors.items()}
     table = shapes.get("wte.weight", shapes.get("lm_head.weight", ()))
     positions = shapes.get("wpe.weight", ())
-    said = f"no {CONFIG} here; it says the model's sizes, which the weights do not"
+    reason = f"no {CONFIG} here; it says the model's sizes, which the weights do not"
     if len(table) != 2 or len(positions) != 2:
-        return f"{said}: fetch it from where the weights are from"
+        return f"{reason}: fetch it from where the weights are from"
     layers = {name.split(".")[1] for name in shapes if name.startswith("h.")}
     fields = {
         "vocab_size": table[0],
@@ -124,10 +121,11 @@ def _wanted(settled: Translated) -> str:
         "n_embd": table[1],
         "n_layer": len(layers),
     }
-    if settled.dialect == LINEAR:
-        fields["activation_function"] = "gelu"
-    known = json.dumps(fields)[:-1]
+    activation = translated.dialect.assumed.get("activation_function")
+    if activation is not None:
+        fields["activation_function"] = activation
+    all_but_heads = json.dumps(fields)[:-1]
     return (
-        f"{said}: fetch it from where the weights are from, or write into it {known}, "
+        f"{reason}: fetch it from where the weights are from, or write into it {all_but_heads}, "
         '"n_head": N}, where N is how many heads the model was made with'
     )

@@ -1,26 +1,16 @@
 """Dialects: what programs that write checkpoints call GPT-2's tensors, and how they lay them out.
 
-    Hugging Face      transformer.h.0.attn.c_attn.weight (in, out); the prefix may be missing
-    nanoGPT, minGPT   the same names, but (out, in), as torch.nn.Linear has it; with bias=False a
-                      model has no biases, which is the same as biases of zeros
-    OpenAI            model/h0/attn/c_attn/w (1, in, out)
-    GGUF              blk.0.attn_qkv.weight (out, in)
-
-A file is of one dialect. Its order of axes is told by the attention's first matrix, (embd, 3 embd)
-or (3 embd, embd), and holds for the square matrices too, whose shapes tell nothing.
-
-Sources: transformers/models/gpt2/modeling_gpt2.py; model.py of github.com/karpathy/nanoGPT;
-src/model.py of github.com/openai/gpt-2; gguf-py/gguf/constants.py of github.com/ggml-org/llama.cpp.
+A file is of one dialect, and a dialect is a row of DIALECTS. Those that share names differ in the
+order of their matrices' axes, which `matrix_order` tells.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-import numpy as np
-
-from npgpt.checkpoints.tensors import FLOAT32, Stored
+from npgpt.checkpoints.matrix_order import MATRIX, absent_biases, is_out_in, transposed
+from npgpt.checkpoints.tensors import Stored
 from npgpt.errors import CheckpointError
 from npgpt.quoting import listed, quoted
 
@@ -36,6 +26,39 @@ _LONGEST = 100
 _ORDINARY = re.compile(rf"[!-~]{{1,{_LONGEST}}}")
 
 T = TypeVar("T")
+Tensors = Mapping[str, Stored]
+Rename = Callable[[Tensors, str], dict[str, Stored]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What one program, or several alike, call GPT-2's tensors, and how they lay them out.
+
+    `names` matches each of its names without the prefix that all share, and `rename` gives the
+    tensors the names of `model.parameters`. Matrices are (out, in), as torch.nn.Linear has them, or
+    (in, out), with a first axis of length 1 where they are `kernels` of a convolution. A model may
+    have no biases at all where they are `optional_biases`. `assumed` are the fields of config.json
+    that its programs never change, and a file with a config of its own does not state. `example` is
+    its name of the attention's first matrix.
+    """
+
+    name: str
+    names: re.Pattern[str]
+    rename: Rename
+    out_in: bool
+    example: str
+    source: str
+    kernels: bool = False
+    optional_biases: bool = False
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Translated:
+    """Tensors by the names of `model.parameters`, matrices (in, out), and whose names they had."""
+
+    dialect: Dialect
+    tensors: dict[str, Stored]
 
 
 def common_prefix(names: Iterable[str]) -> str:
@@ -92,53 +115,40 @@ def without_prefix(tensors: Mapping[str, T], where: str) -> dict[str, T]:
     return {name: tensor for name, tensor in renamed.items() if not _BUFFER.fullmatch(name)}
 
 
-def settle_tied_head(tensors: Mapping[str, Stored], tied: bool, where: str) -> dict[str, Stored]:
-    """The tensors without the head where the config ties it to the token embedding.
+def _renaming(new_name: Callable[[str], str]) -> Rename:
+    def renamed(tensors: Tensors, where: str) -> dict[str, Stored]:
+        by_new_name: dict[str, Stored] = {}
+        for name, tensor in tensors.items():
+            if new_name(name) in by_new_name:
+                raise CheckpointError(
+                    f"{where}: {quoted(name)} is there under another name too; "
+                    "a checkpoint holds one model"
+                )
+            by_new_name[new_name(name)] = tensor
+        return by_new_name
 
-    A file may hold a tied matrix under either name, or both. Raises CheckpointError, starting
-    with `where`, if both are there and differ.
-    """
-    settled = dict(tensors)
-    if not tied or HEAD not in settled:
-        return settled
-    head = settled.pop(HEAD)
-    table = settled.setdefault(TABLE, head)
-    if not _same(head, table):
-        raise CheckpointError(
-            f"{where}: the config ties {HEAD} to {TABLE}, but the file holds two that differ; "
-            "set tie_word_embeddings to false in config.json if the model has a head of its own"
-        )
-    return settled
+    return renamed
 
-
-def _same(one: Stored, other: Stored) -> bool:
-    """Whether two tensors have the same bits."""
-    if one is other:
-        return True
-    unsigned = f"u{one.dtype.itemsize}"  # as numbers, NaN would differ from itself
-    return (
-        one.dtype is other.dtype
-        and one.data.shape == other.data.shape
-        and all(
-            np.array_equal(row.view(unsigned), twin.view(unsigned))
-            for row, twin in zip(np.atleast_1d(one.data), np.atleast_1d(other.data), strict=True)
-        )
-    )
-
-
-HUGGING_FACE, LINEAR, OPENAI, GGUF = "Hugging Face", "nanoGPT or minGPT", "OpenAI", "GGUF"
-UNKNOWN = "unknown"
-_OUT_IN = (LINEAR, GGUF)
-
-_MATRICES = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-_MATRIX = re.compile(r"h\.[0-9]+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight")
 
 _NAMES_HF = re.compile(r"(wte|wpe|ln_f|lm_head)\.(weight|bias)|h\.[0-9]+\..+")
 _NAMES_OPENAI = re.compile(r"model/(wte|wpe|(?:h[0-9]+/[a-z0-9_/]+|ln_f)/[wgb])")
+_LETTERS_OPENAI = {"w": "weight", "g": "weight", "b": "bias"}
+
+
+def _from_openai(name: str) -> str:
+    match = _NAMES_OPENAI.fullmatch(name)
+    if match is None:
+        return name
+    *path, last = match[1].split("/")
+    if not path:
+        return f"{last}.weight"
+    path[0] = re.sub(r"^h([0-9]+)$", r"h.\1", path[0])
+    return f"{'.'.join(path)}.{_LETTERS_OPENAI[last]}"
+
+
 _NAMES_GGUF = re.compile(
     r"(token_embd|position_embd|output_norm|output|blk\.[0-9]+\.[a-z_]+)\.(weight|bias)"
 )
-_LETTERS = {"w": "weight", "g": "weight", "b": "bias"}
 _BLOCK_GGUF = {
     "attn_norm": "ln_1",
     "attn_qkv": "attn.c_attn",
@@ -155,87 +165,6 @@ _OUTSIDE_GGUF = {
 }
 
 
-@dataclass(frozen=True)
-class Translated:
-    """Tensors by the names of `model.parameters`, matrices (in, out), and whose names they had."""
-
-    dialect: str
-    tensors: dict[str, Stored]
-
-
-def recognise(tensors: Mapping[str, Stored]) -> str:
-    """The dialect of a file, or UNKNOWN where it has none, or several that contradict each other.
-
-    >>> recognise({})
-    'unknown'
-    """
-    try:
-        if not _families(tensors):
-            return UNKNOWN
-        return translate(tensors, "").dialect
-    except CheckpointError:
-        return UNKNOWN
-
-
-def translate(tensors: Mapping[str, Stored], where: str) -> Translated:
-    """The tensors as npgpt names and lays them out; transposing makes views.
-
-    What no dialect names keeps its name. Raises CheckpointError, starting with `where`, for names
-    of two dialects, two names for one tensor, and matrices that disagree on the order of axes.
-    """
-    check_ordinary(tensors, where)
-    families = _families(tensors)
-    if len(families) > 1:
-        (one, name), (other, twin) = list(families.items())[:2]
-        raise CheckpointError(
-            f"{where}: {quoted(name)} is a name of {one} and {quoted(twin)} one of {other}; "
-            "a checkpoint holds one model"
-        )
-    family = next(iter(families), HUGGING_FACE)
-    if family == HUGGING_FACE:
-        renamed = without_prefix(tensors, where)
-    else:
-        renamed = _renamed(tensors, _RENAME[family], where)
-    if family == OPENAI:
-        renamed = {name: _unbatched(name, tensor) for name, tensor in renamed.items()}
-    out_in = _is_out_in(renamed, family, where)
-    if out_in and family == HUGGING_FACE:
-        family = LINEAR
-    if out_in:
-        renamed = _transposed(renamed)
-    if family == LINEAR:
-        renamed |= _absent_biases(renamed)
-    return Translated(family, renamed)
-
-
-def _families(tensors: Iterable[str]) -> dict[str, str]:
-    """Which dialects' names there are, and an example of each."""
-    known = list(tensors)
-    common, wrapped = common_prefix(known), common_prefix(known).removesuffix(PREFIX)
-    found: dict[str, str] = {}
-    for name in known:
-        bare = name.removeprefix(common) if name.startswith(common) else name.removeprefix(wrapped)
-        for family, pattern in (
-            (HUGGING_FACE, _NAMES_HF),
-            (OPENAI, _NAMES_OPENAI),
-            (GGUF, _NAMES_GGUF),
-        ):
-            if pattern.fullmatch(bare):
-                found.setdefault(family, name)
-    return found
-
-
-def _from_openai(name: str) -> str:
-    match = _NAMES_OPENAI.fullmatch(name)
-    if match is None:
-        return name
-    *path, last = match[1].split("/")
-    if not path:
-        return f"{last}.weight"
-    path[0] = re.sub(r"^h([0-9]+)$", r"h.\1", path[0])
-    return f"{'.'.join(path)}.{_LETTERS[last]}"
-
-
 def _from_gguf(name: str) -> str:
     match = _NAMES_GGUF.fullmatch(name)
     if match is None:
@@ -247,100 +176,109 @@ def _from_gguf(name: str) -> str:
     return f"h.{layer}.{_BLOCK_GGUF[part]}.{kind}" if part in _BLOCK_GGUF else name
 
 
-_RENAME: dict[str, Callable[[str], str]] = {OPENAI: _from_openai, GGUF: _from_gguf}
+# Of those that share names the first is meant where no matrix tells; a file without any known name
+# is said to be of the very first.
+DIALECTS = (
+    Dialect(
+        name="Hugging Face",
+        names=_NAMES_HF,
+        rename=without_prefix,
+        out_in=False,
+        example="transformer.h.0.attn.c_attn.weight",
+        source="transformers, models/gpt2/modeling_gpt2.py",
+    ),
+    Dialect(
+        name="nanoGPT or minGPT",
+        names=_NAMES_HF,
+        rename=without_prefix,
+        out_in=True,
+        example="transformer.h.0.attn.c_attn.weight",
+        source="github.com/karpathy/nanoGPT, model.py",
+        optional_biases=True,
+        # The first of nanoGPT's versions had gelu_new.
+        assumed={
+            "activation_function": "gelu",
+            "layer_norm_epsilon": 1e-5,
+            "tie_word_embeddings": True,
+        },
+    ),
+    Dialect(
+        name="OpenAI",
+        names=_NAMES_OPENAI,
+        rename=_renaming(_from_openai),
+        out_in=False,
+        example="model/h0/attn/c_attn/w",
+        source="github.com/openai/gpt-2, src/model.py",
+        kernels=True,
+    ),
+    Dialect(
+        name="GGUF",
+        names=_NAMES_GGUF,
+        rename=_renaming(_from_gguf),
+        out_in=True,
+        example="blk.0.attn_qkv.weight",
+        source="github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py",
+    ),
+)
+UNKNOWN = "unknown"
 
 
-def _renamed(
-    tensors: Mapping[str, Stored], rename: Callable[[str], str], where: str
-) -> dict[str, Stored]:
-    renamed: dict[str, Stored] = {}
-    for name, tensor in tensors.items():
-        if rename(name) in renamed:
-            raise CheckpointError(
-                f"{where}: {quoted(name)} is there under another name too; "
-                "a checkpoint holds one model"
-            )
-        renamed[rename(name)] = tensor
-    return renamed
+def dialect_name(tensors: Tensors) -> str:
+    """The dialect of a file, or UNKNOWN where it has none, or several that contradict each other.
+
+    >>> dialect_name({})
+    'unknown'
+    """
+    try:
+        return translate(tensors, "").dialect.name if _examples(tensors) else UNKNOWN
+    except CheckpointError:
+        return UNKNOWN
 
 
-def _unbatched(name: str, tensor: Stored) -> Stored:
+def translate(tensors: Tensors, where: str) -> Translated:
+    """The tensors as npgpt names and lays them out; transposing makes views.
+
+    What no dialect names keeps its name. Raises CheckpointError, starting with `where`, for names
+    of two dialects, two names for one tensor, and matrices that disagree on the order of axes.
+    """
+    check_ordinary(tensors, where)
+    examples = _examples(tensors)
+    if len(examples) > 1:
+        (one, name), (other, twin) = list(examples.items())[:2]
+        raise CheckpointError(
+            f"{where}: {quoted(name)} is a name of {DIALECTS[one].name} and {quoted(twin)} one of "
+            f"{DIALECTS[other].name}; a checkpoint holds one model"
+        )
+    usual = DIALECTS[next(iter(examples), 0)]
+    alike = [dialect for dialect in DIALECTS if dialect.names is usual.names]
+    renamed = usual.rename(tensors, where)
+    if usual.kernels:
+        renamed = {name: _without_first_axis(name, tensor) for name, tensor in renamed.items()}
+    out_in = is_out_in(renamed, usual.out_in, where, only_in=usual.name if len(alike) == 1 else "")
+    dialect = next(dialect for dialect in alike if dialect.out_in == out_in)
+    if out_in:
+        renamed = transposed(renamed)
+    if dialect.optional_biases:
+        renamed |= absent_biases(renamed)
+    return Translated(dialect, renamed)
+
+
+def _examples(tensors: Iterable[str]) -> dict[int, str]:
+    """Of which rows of DIALECTS, the first of those alike, there are names, and one of each."""
+    given = list(tensors)
+    common, wrapped = common_prefix(given), common_prefix(given).removesuffix(PREFIX)
+    examples: dict[int, str] = {}
+    for name in given:
+        bare = name.removeprefix(common) if name.startswith(common) else name.removeprefix(wrapped)
+        matching = [row for row, dialect in enumerate(DIALECTS) if dialect.names.fullmatch(bare)]
+        for row in matching:
+            if all(DIALECTS[row].names is not DIALECTS[other].names for other in range(row)):
+                examples.setdefault(row, name)
+    return examples
+
+
+def _without_first_axis(name: str, tensor: Stored) -> Stored:
     """A matrix without its first axis, of length 1, which made it a convolution's kernel."""
-    if not _MATRIX.fullmatch(name) or tensor.data.ndim != 3 or tensor.data.shape[0] != 1:
+    if not MATRIX.fullmatch(name) or tensor.data.ndim != 3 or tensor.data.shape[0] != 1:
         return tensor
     return Stored(tensor.dtype, tensor.data[0], tensor.file)
-
-
-def _is_out_in(tensors: Mapping[str, Stored], family: str, where: str) -> bool:
-    """Whether the file's matrices are (out, in), as all of them say that can say it."""
-    told = {name: _order(name, tensor.data.shape) for name, tensor in tensors.items()}
-    first = next((name for name, order in told.items() if order is not None), None)
-    if first is None:
-        return family in _OUT_IN
-    out_in, embd = told[first], min(tensors[first].data.shape)
-    if family != HUGGING_FACE and out_in != (family in _OUT_IN):
-        raise CheckpointError(
-            f"{where}: {first} has shape {tensors[first].data.shape}, {_axes(bool(out_in))}, but "
-            f"files with the names of {family} have {_axes(family in _OUT_IN)}"
-        )
-    for name, tensor in tensors.items():
-        order = told[name] if told[name] is not None else _order(name, tensor.data.shape, embd)
-        if order not in (None, out_in):
-            shape = tensor.data.shape
-            raise CheckpointError(
-                f"{where}: {name} has shape {shape}, not {shape[::-1]}, though {first} of shape "
-                f"{tensors[first].data.shape} says that this file's matrices are "
-                f"{_axes(bool(out_in))}; save the model again, all of it with one program"
-            )
-    return bool(out_in)
-
-
-def _axes(out_in: bool) -> str:
-    return "(out, in)" if out_in else "(in, out)"
-
-
-def _order(name: str, shape: tuple[int, ...], embd: int | None = None) -> bool | None:
-    """Whether a matrix is (out, in), or None where its shape does not tell.
-
-    Without `embd`, the width of the model, only the attention's first matrix tells.
-    """
-    match = _MATRIX.fullmatch(name)
-    if match is None or len(shape) != 2:
-        return None
-    rows, columns = shape
-    if match[1] == "attn.c_attn":
-        told = rows == 3 * columns, columns == 3 * rows
-    elif embd is None:
-        return None
-    elif match[1] == "mlp.c_proj":
-        told = rows == embd, columns == embd
-    else:
-        told = columns == embd, rows == embd
-    return told[0] if told[0] != told[1] else None
-
-
-def _transposed(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
-    turned = {
-        id(tensor): Stored(tensor.dtype, tensor.data.T, tensor.file)
-        for name, tensor in tensors.items()
-        if _MATRIX.fullmatch(name)
-    }
-    # What a file holds once under two names stays one tensor.
-    return {
-        name: turned[id(tensor)] if _MATRIX.fullmatch(name) else tensor
-        for name, tensor in tensors.items()
-    }
-
-
-def _absent_biases(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Zeros for all biases of a model that has none at all."""
-    if any(name.endswith(".bias") for name in tensors):
-        return {}
-    zero = np.zeros((), FLOAT32.bits)
-    return {
-        name.removesuffix("weight") + "bias": Stored(
-            FLOAT32, np.broadcast_to(zero, tensor.data.shape[-1:]), tensor.file
-        )
-        for name, tensor in tensors.items()
-        if _MATRIX.fullmatch(name) or re.fullmatch(r"(h\.[0-9]+\.ln_[12]|ln_f)\.weight", name)
-    }

@@ -203,3 +203,8 @@ def parse_json_object(data: bytes, where: str) -> dict[str, Any]:
     npgpt.errors.CheckpointError: an example: holds a list; expected a JSON object
     """
     return strict_json.parse_object(data, where, limit=JSON_LIMIT, error=CheckpointError)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The fields of the JSON object that a file of 1 MB at most holds."""
+    return parse_json_object(read_bytes(path, JSON_LIMIT), str(path))

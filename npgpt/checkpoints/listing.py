@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.checkpoints.dialects import common_prefix, recognise
+from npgpt.checkpoints.dialects import common_prefix, dialect_name
 from npgpt.checkpoints.tensors import Weights
 from npgpt.checkpoints.weights import read_weights
 
@@ -54,7 +54,7 @@ def listing_of(stored: Weights) -> Listing:
     return Listing(
         stored.form,
         common_prefix(stored.tensors),
-        recognise(stored.tensors),
+        dialect_name(stored.tensors),
         stored.files,
         tuple(entries),
     )

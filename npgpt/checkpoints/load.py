@@ -12,18 +12,11 @@ import numpy.typing as npt
 
 from npgpt.checkpoints.configuration import CONFIG as CONFIG
 from npgpt.checkpoints.configuration import agreed_config, read_config_fields
-from npgpt.checkpoints.dialects import HUGGING_FACE, settle_tied_head, translate
-from npgpt.checkpoints.files import (
-    JSON_LIMIT,
-    check_unchanged,
-    find,
-    identity,
-    parse_json_object,
-    read_bytes,
-)
+from npgpt.checkpoints.dialects import DIALECTS, HEAD, TABLE, Dialect, translate
+from npgpt.checkpoints.files import check_unchanged, find, identity, read_json_object
 from npgpt.checkpoints.finite import non_finite
 from npgpt.checkpoints.listing import Listing, listing_of
-from npgpt.checkpoints.tensors import NARROW, Stored, Weights, as_stored, to_floats
+from npgpt.checkpoints.tensors import NARROW, Stored, Weights, as_stored, same_bits, to_floats
 from npgpt.checkpoints.weights import locate, read_weights
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, NonFiniteWarning, SettingError
@@ -57,7 +50,7 @@ def load(
 ) -> Checkpoint:
     """Open the model in a folder, or in a file, whose folder then has what the file does not.
 
-    `weights.read` says which files of weights there are, and where they are looked for;
+    `weights` says which files of weights there are, and where they are looked for;
     `dialects`, whose names they may have. The config is config.json's, or the one that the file of
     weights states, or both where they agree. generation_config.json and the tokenizer's files may
     be missing; a tokenizer in the file of weights comes before those.
@@ -82,10 +75,10 @@ def load(
     config_before = identity(located.parent / CONFIG)
     beside = read_config_fields(located.parent)
     stored = read_weights(located)
-    settled = translate(stored.tensors, str(located))
-    config = agreed_config(beside, stored, settled, located)
-    tensors = settle_tied_head(settled.tensors, config.tie_word_embeddings, str(located))
-    _check_shapes(tensors, config, str(located), settled.dialect)
+    translated = translate(stored.tensors, str(located))
+    config = agreed_config(beside, stored, translated, located)
+    tensors = settle_tied_head(translated.tensors, config.tie_word_embeddings, str(located))
+    _check_shapes(tensors, config, str(located), translated.dialect)
     if memory is not None:
         _check_unconverted(tensors, wanted, memory)
     arrays = _convert(tensors, wanted, widen and memory is None)
@@ -105,6 +98,25 @@ def load(
     )
 
 
+def settle_tied_head(tensors: Mapping[str, Stored], tied: bool, where: str) -> dict[str, Stored]:
+    """The tensors without the head where the config ties it to the token embedding.
+
+    A file may hold a tied matrix under either name, or both. Raises CheckpointError, starting
+    with `where`, if both are there and differ.
+    """
+    headless = dict(tensors)
+    if not tied or HEAD not in headless:
+        return headless
+    head = headless.pop(HEAD)
+    table = headless.setdefault(TABLE, head)
+    if not same_bits(head, table):
+        raise CheckpointError(
+            f"{where}: the config ties {HEAD} to {TABLE}, but the file holds two that differ; "
+            "set tie_word_embeddings to false in config.json if the model has a head of its own"
+        )
+    return headless
+
+
 def _tokenizer(stored: Weights, folder: Path) -> Tokenizer | None:
     return tokenizer_in(folder) if stored.tokenizer is None else stored.tokenizer
 
@@ -121,10 +133,8 @@ def tokenizer_in(folder: Path) -> Tokenizer | None:
 
 
 def _optional_object(folder: Path, name: str) -> dict[str, Any]:
-    found = find(folder, name)
-    if found is None:
-        return {}
-    return parse_json_object(read_bytes(found, JSON_LIMIT), str(found))
+    path = find(folder, name)
+    return {} if path is None else read_json_object(path)
 
 
 def _compute_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -137,7 +147,9 @@ def _compute_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return wanted
 
 
-def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str, dialect: str) -> None:
+def _check_shapes(
+    tensors: Mapping[str, Stored], config: Config, where: str, dialect: Dialect
+) -> None:
     """Raise unless the tensors are those of the config, before any data is read."""
     if config.n_layer > len(tensors):
         raise CheckpointError(
@@ -148,8 +160,8 @@ def _check_shapes(tensors: Mapping[str, Stored], config: Config, where: str, dia
     try:
         from_arrays({n: np.broadcast_to(zero, t.data.shape) for n, t in tensors.items()}, config)
     except CheckpointError as error:
-        usual = HUGGING_FACE
-        note = "" if dialect == usual else f" (names and shapes as in {usual}'s files)"
+        usual = DIALECTS[0]
+        note = "" if dialect is usual else f" (names and shapes as in {usual.name}'s files)"
         raise CheckpointError(f"{where}: {error}{note}") from error
     for name, tensor in tensors.items():
         if not tensor.dtype.holds_weights:

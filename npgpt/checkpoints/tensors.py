@@ -202,3 +202,18 @@ class Weights:
     tensors: dict[str, Stored]
     config: Mapping[str, Any] | None = None
     tokenizer: Tokenizer | None = None
+
+
+def same_bits(one: Stored, other: Stored) -> bool:
+    """Whether two tensors have the same bits."""
+    if one is other:
+        return True
+    unsigned = f"u{one.dtype.itemsize}"  # as numbers, NaN would differ from itself
+    return (
+        one.dtype is other.dtype
+        and one.data.shape == other.data.shape
+        and all(
+            np.array_equal(row.view(unsigned), twin.view(unsigned))
+            for row, twin in zip(np.atleast_1d(one.data), np.atleast_1d(other.data), strict=True)
+        )
+    )

@@ -8,7 +8,7 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from npgpt.checkpoints.files import JSON_LIMIT, find, parse_json_object, read_bytes
+from npgpt.checkpoints.files import find, read_json_object
 from npgpt.checkpoints.formats import FORMATS, Format, read_file, recognise
 from npgpt.checkpoints.hub.cache import resolve_model
 from npgpt.checkpoints.tensorflow.sidecars import INDEX_SUFFIX, STATE_FILE
@@ -115,7 +115,7 @@ def weight_map(index: Path) -> dict[str, str]:
 
     Raises CheckpointError where it says no such thing, or names too many tensors.
     """
-    fields = parse_json_object(read_bytes(index, JSON_LIMIT), str(index))
+    fields = read_json_object(index)
     places = fields.get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
         raise CheckpointError(
@@ -130,26 +130,25 @@ def weight_map(index: Path) -> dict[str, str]:
 
 def _parts(index: Path, check_sums: bool) -> Weights:
     """The tensors of all files that an index names, each in the one file it is said to be in."""
-    places = weight_map(index)
-    found = {name: find(index.parent, name) for name in dict.fromkeys(places.values())}
-    paths = {name: path for name, path in found.items() if path}
-    missing = [name for name in found if name not in paths]
+    file_of = weight_map(index)
+    named = {name: find(index.parent, name) for name in dict.fromkeys(file_of.values())}
+    paths = {name: path for name, path in named.items() if path}
+    missing = [name for name in named if name not in paths]
     if missing:
         raise CheckpointError(f"{index}: missing {listed(missing)}; fetch all of its files")
-    contents: dict[str, set[str]] = {name: set() for name in paths}
-    for tensor, name in places.items():
-        contents[name].add(tensor)
+    expected: dict[str, set[str]] = {name: set() for name in paths}
+    for tensor, name in file_of.items():
+        expected[name].add(tensor)
     tensors: dict[str, Stored] = {}
     forms = set()
     for name, path in paths.items():
         part = read_file(path, check_sums=check_sums)
-        held = part.tensors
-        strays = sorted(contents[name].symmetric_difference(held))
+        strays = sorted(expected[name].symmetric_difference(part.tensors))
         if strays:
             raise CheckpointError(
                 f"{path}: the file and {index.name} disagree on whether it holds "
                 f"{listed(strays)}; fetch both again"
             )
-        tensors |= held
+        tensors |= part.tensors
         forms.add(part.form)
     return Weights(" and ".join(sorted(forms)), (index, *paths.values()), tensors)

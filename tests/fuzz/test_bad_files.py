@@ -2,14 +2,20 @@
 
 import pytest
 
+from npgpt.checkpoints.formats import FORMATS
 from tests.helpers import fuzz_readers
-from tests.helpers.bad_files import bad_files, read
+from tests.helpers.bad_files import OF_FORMAT, bad_files, read
 
 LEAST = 250
 
 
 def test_how_many_there_are():
     assert sum(map(len, bad_files().values())) >= LEAST
+
+
+def test_each_format_has_some():
+    assert {row.name for row in FORMATS} == set(OF_FORMAT)
+    assert all(len(bad_files()[kind]) > 5 for kind in OF_FORMAT.values())
 
 
 @pytest.mark.parametrize("kind", bad_files())

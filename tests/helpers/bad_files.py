@@ -106,6 +106,17 @@ _TABLES: tuple[tuple[str, str, str, Callable[[Any], Files]], ...] = (
     ("tokenizer's files", "test_hostile_files.py", "WHOLE", _tokenizer_json),
 )  # fmt: skip
 
+# Which of the kinds are files of which format.
+OF_FORMAT = {
+    "safetensors": "safetensors",
+    "torch zip": "torch.save, zip",
+    "torch legacy": "torch.save, before 1.6",
+    "npz": "npz",
+    "GGUF": "GGUF",
+    "llm.c": "llm.c",
+    "TensorFlow bundle": "TensorFlow",
+}
+
 
 @cache
 def bad_files() -> dict[str, list[Files]]:

@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.checkpoints.configuration import CONFIG, agreed_config, read_config_fields
-from npgpt.checkpoints.dialects import settle_tied_head, translate
+from npgpt.checkpoints.dialects import translate
 from npgpt.checkpoints.files import parse_json
 from npgpt.checkpoints.gguf.reader import read_gguf
 from npgpt.checkpoints.listing import listing_of
 from npgpt.checkpoints.llmc import read_llmc
+from npgpt.checkpoints.load import settle_tied_head
 from npgpt.checkpoints.npz import read_npz
 from npgpt.checkpoints.safetensors import read_safetensors
 from npgpt.checkpoints.tensorflow.bundle import read_bundle
@@ -315,4 +316,14 @@ READERS: dict[str, Read] = {
     "tokenizer": _read_tokenizer,
     "shards": _read_shards,
     "any": _read_any,
+}
+# Which reader takes files of which format.
+OF_FORMAT = {
+    "safetensors": "safetensors",
+    "torch zip": "torch_zip",
+    "torch legacy": "torch_legacy",
+    "npz": "npz",
+    "GGUF": "gguf",
+    "llm.c": "llmc",
+    "TensorFlow bundle": "tensorflow",
 }

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoints.files import JSON_LIMIT, find, is_plain_name, parse_json_object, read_bytes
+from npgpt.checkpoints.files import find, is_plain_name, read_bytes, read_json_object
 from npgpt.config import from_json
 from npgpt.errors import CheckpointError, ConfigError
 from npgpt.quoting import kind, quoted
@@ -40,20 +40,20 @@ def read_hparams(folder: Path) -> dict[str, Any] | None:
     CheckpointError where it is no JSON object, and ConfigError for sizes that are missing, not
     whole numbers from 1 to 2^31-1 (for n_layer, 0), or no GPT-2's.
     """
-    found = find(folder, HPARAMS_FILE)
-    if found is None:
+    path = find(folder, HPARAMS_FILE)
+    if path is None:
         return None
-    stated = parse_json_object(read_bytes(found, JSON_LIMIT), str(found))
+    stated = read_json_object(path)
     sizes: dict[str, Any] = {}
     for theirs, ours in _NAMES.items():
         if theirs not in stated:
-            raise ConfigError(f"{found}: no {theirs}; fetch it from where the weights are from")
+            raise ConfigError(f"{path}: no {theirs}; fetch it from where the weights are from")
         size = stated[theirs]
         least = 0 if theirs == "n_layer" else 1
         # `type`, not `isinstance`: True is no size.
         if type(size) is not int or not least <= size <= _MOST:
             raise ConfigError(
-                f"{found}: {theirs} is {kind(size)}; expected a whole number, {least} to {_MOST}"
+                f"{path}: {theirs} is {kind(size)}; expected a whole number, {least} to {_MOST}"
             )
         sizes[ours] = size
     fields = {
@@ -65,7 +65,7 @@ def read_hparams(folder: Path) -> dict[str, Any] | None:
     try:
         from_json(fields)
     except ConfigError as error:
-        raise ConfigError(f"{found}: {error}") from error
+        raise ConfigError(f"{path}: {error}") from error
     return fields
 
 

@@ -17,8 +17,6 @@ _FIELDS = {
     "vocab_size": "vocab_size",
 }
 _OTHERS = ("bias", "dropout")
-# What its code has and its files do not say; the first of nanoGPT's versions had gelu_new.
-ASSUMED = {"activation_function": "gelu", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True}
 
 
 def nanogpt_config(

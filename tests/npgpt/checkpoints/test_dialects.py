@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.checkpoints.dialects import recognise, translate
+from npgpt.checkpoints.dialects import dialect_name, translate
 from npgpt.checkpoints.listing import list_tensors
 from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.checkpoints.safetensors import write_safetensors
@@ -181,8 +181,8 @@ def test_files_that_contradict_themselves(tmp_path, arrays, said):
 
 
 def test_what_has_no_dialect():
-    assert recognise({}) == "unknown"
+    assert dialect_name({}) == "unknown"
     one = Stored(FLOAT32, np.zeros((3, 3), "<f4"), Path("x"))
-    assert recognise({"layers.0.weight": one}) == "unknown"
-    assert recognise({"wte.weight": one, "model/wpe": one}) == "unknown"
-    assert recognise({"": one}) == "unknown"
+    assert dialect_name({"layers.0.weight": one}) == "unknown"
+    assert dialect_name({"wte.weight": one, "model/wpe": one}) == "unknown"
+    assert dialect_name({"": one}) == "unknown"
