@@ -11,7 +11,8 @@ import pytest
 
 import npgpt
 from npgpt.cli.program import main
-from tests.helpers.documentation import LANGUAGES, ROOT, blocks, pages, run
+from tests.helpers.documentation import LANGUAGES, ROOT, blocks, pages, run, same_output
+from tests.helpers.terminal_picture import PICTURE, drawn
 
 NAMES = [str(page.relative_to(ROOT)) for page in pages()]
 
@@ -36,6 +37,11 @@ def test_every_block_is_of_a_kind_that_is_tested(page: str) -> None:
 
 def test_the_readme_fits_on_a_few_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_picture_of_a_terminal_shows_what_is_printed() -> None:
+    remedy = "python -m tests.helpers.terminal_picture    # draws it again"
+    assert same_output(PICTURE.read_text(encoding="utf-8"), drawn()), remedy
 
 
 @pytest.mark.parametrize("page", NAMES)
