@@ -1,6 +1,6 @@
 """Language model as decoders see it: GPT-2's forward pass over its key-value cache.
 
-Decoders hand over rows of any lengths and know neither cache nor padding (`npgpt.decoding.step`);
+Decoders hand over rows of any lengths and know neither cache nor padding (`LanguageModel`);
 here the rows are padded on the left, masked, and read after what the cache holds.
 """
 
@@ -16,8 +16,7 @@ import numpy as np
 
 from npgpt.arrays import Array, Mask, Tokens
 from npgpt.config import Config
-from npgpt.decoding.reading import Reading, last_step, resumed
-from npgpt.decoding.step import State, Step
+from npgpt.decoding.language_model import Reading, State, Step, resumed
 from npgpt.model.batch_invariant import RowCaches, batch_invariant_logits, batch_invariant_read
 from npgpt.model.cache import Cache
 from npgpt.model.forward import forward
@@ -28,7 +27,7 @@ from npgpt.model.prefill import prefill
 
 @dataclass(frozen=True, eq=False)
 class CachedModel:
-    """A model's weights, with the two functions that decoders ask for. A state is its cache."""
+    """A model's weights, with the functions that decoders ask for. A state is its cache."""
 
     config: Config
     parameters: Parameters
@@ -47,20 +46,22 @@ class CachedModel:
 
     def next_step(self, rows: Sequence[Sequence[int]], state: State | None) -> Step:
         """What follows the last token of each row, whose new tokens these are."""
-        return last_step(self._read(rows, state, keep=1, hidden_to_keep=1))
+        reading = self.read(rows, state, hidden=False)
+        hidden = None if reading.hidden is None else reading.hidden[:, -1]
+        return Step(reading.logits[:, -1], hidden, reading.state)
 
-    def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
-        """`next_step` with the logits of the last `keep` tokens and the hidden states of all."""
-        return self._read(rows, state, keep=keep, hidden_to_keep=None)
-
-    def _read(
+    def read(
         self,
         rows: Sequence[Sequence[int]],
         state: State | None,
         *,
-        keep: int,
-        hidden_to_keep: int | None,
+        keep: int = 1,
+        hidden: bool = True,
     ) -> Reading:
+        """A `npgpt.decoding.LanguageModel`: the logits of each row's last `keep` tokens.
+
+        And the hidden states of all new tokens; without `hidden` those of the last `keep`.
+        """
         self.check_files()
         if self.batch_invariant:
             past = resumed(state, RowCaches)
@@ -77,7 +78,7 @@ class CachedModel:
             past=resumed(state, Cache),
             mask=mask,
             logits_to_keep=keep,
-            hidden_to_keep=hidden_to_keep,
+            hidden_to_keep=None if hidden else keep,
         )
         return Reading(output.logits, output.hidden, output.past)
 

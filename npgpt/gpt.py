@@ -19,15 +19,13 @@ from npgpt.arrays import Array, Mask, Tokens
 from npgpt.cached_model import CachedModel
 from npgpt.checkpoints.load import load as load_checkpoint
 from npgpt.config import Config
-from npgpt.decoding.decoders import choices, solve
+from npgpt.decoding.decoders import prepare, run_request, stream
 from npgpt.decoding.defaults import filled, of_file
 from npgpt.decoding.generation import Generation
-from npgpt.decoding.problem import Problem, prepare, uniform_shape
-from npgpt.decoding.prompts import Rows
-from npgpt.decoding.reading import Reading
+from npgpt.decoding.language_model import Reading, State, Step
+from npgpt.decoding.request import Request, seed_uniforms, uniform_shape
+from npgpt.decoding.scoring import Rows
 from npgpt.decoding.settings import Settings, SettingsDict, lists_settings
-from npgpt.decoding.step import State, Step
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.decoding.validators import integer
 from npgpt.errors import ContextLengthError, PromptError, SettingError
 from npgpt.model.column_major import column_major
@@ -130,7 +128,7 @@ class GPT:
         """Continue each prompt.
 
         mask (rows, columns): True where an id of a rectangular prompt is real. Sampling consumes
-        uniforms in [0, 1): `uniforms`, of the shape that `npgpt.decoding.problem.uniform_shape`
+        uniforms in [0, 1): `uniforms`, of the shape that `npgpt.decoding.uniform_shape`
         gives, or those that `seed` makes, or new ones at each call. negative_prompt, one or one for
         each prompt, is what `guidance_scale` leads away from. assistant is the draft model of
         speculative decoding. A setting that is not given is the checkpoint's own. Without a limit
@@ -141,10 +139,10 @@ class GPT:
         rows = prompt_rows(prompt, self.tokenizer, mask)
         chosen = self.settings(**settings)
         uniforms = self._uniforms(chosen, len(rows), seed, uniforms)
-        problem = self._problem(
+        request = self._request(
             rows, chosen, uniforms, negative_prompt=negative_prompt, draft=assistant
         )
-        generation = solve(problem, self.next_step, self.read)
+        generation = run_request(request, self.read)
         if self.tokenizer is None:
             return generation
         texts = [self.tokenizer.decode(row) for row in generation.sequences]
@@ -169,13 +167,13 @@ class GPT:
         rows = prompt_rows(prompt, self.tokenizer)
         chosen = self.settings(**settings)
         uniforms = self._uniforms(chosen, len(rows), seed, uniforms)
-        problem = self._problem(
+        request = self._request(
             rows, chosen, uniforms, negative_prompt=negative_prompt, draft=assistant
         )
         count = len(rows) * chosen.num_return_sequences
         if count != 1:
             raise PromptError(f"{count} rows cannot be streamed; ask for one, of one prompt")
-        return self._pieces(problem, require_tokenizer(self.tokenizer))
+        return self._pieces(request, require_tokenizer(self.tokenizer))
 
     def score(self, text: Prompt, *, stride: int | None = None, add_bos: bool = False) -> Score:
         """The log-probability of each token of one text, or of one row of ids.
@@ -194,15 +192,26 @@ class GPT:
         return Score(list(row), np.concatenate([unscored, scored]))
 
     def next_step(self, rows: Sequence[Sequence[int]], state: State | None) -> Step:
-        """The model as decoders see it: rows of new token ids, of any lengths -> a Step.
+        """What follows the last token of each row: rows of new token ids, of any lengths -> a Step.
 
         The state is the model's cache.
         """
         return self._model.next_step(rows, state)
 
-    def read(self, rows: Sequence[Sequence[int]], state: State | None, *, keep: int = 1) -> Reading:
-        """`next_step` with the logits of the last `keep` tokens and the hidden states of all."""
-        return self._model.read(rows, state, keep=keep)
+    def read(
+        self,
+        rows: Sequence[Sequence[int]],
+        state: State | None,
+        *,
+        keep: int = 1,
+        hidden: bool = True,
+    ) -> Reading:
+        """The model as decoders see it: a `npgpt.decoding.LanguageModel`.
+
+        The logits of the last `keep` tokens of each row, and the hidden states of all; without
+        `hidden` those of the last `keep` tokens are enough.
+        """
+        return self._model.read(rows, state, keep=keep, hidden=hidden)
 
     @functools.cached_property
     def _model(self) -> CachedModel:
@@ -225,7 +234,7 @@ class GPT:
         seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
         return seed_uniforms(seed, *uniform_shape(settings, rows, self.config.n_positions))
 
-    def _problem(
+    def _request(
         self,
         rows: Rows,
         settings: Settings,
@@ -233,13 +242,13 @@ class GPT:
         *,
         negative_prompt: Prompt | None,
         draft: GPT | None,
-    ) -> Problem:
+    ) -> Request:
         if not (draft is None or isinstance(draft, GPT)):
             raise SettingError(f"assistant is {draft!r}; give a GPT, as npgpt.load returns one")
         vocab_size = self.config.vocab_size
         if self.tokenizer:
             vocab_size = min(vocab_size, self.tokenizer.vocab_size)
-        problem = prepare(
+        request = prepare(
             rows,
             settings,
             uniforms,
@@ -252,8 +261,8 @@ class GPT:
             assistant=None if draft is None else draft.read,
         )
         if draft is not None:
-            self._check_draft(draft, max(problem.limits))
-        return problem
+            self._check_draft(draft, max(request.limits))
+        return request
 
     def _check_draft(self, draft: GPT, longest: int) -> None:
         if draft.config.vocab_size != self.config.vocab_size:
@@ -271,11 +280,11 @@ class GPT:
                 f"{draft.config.n_positions}; ask for fewer, or give another assistant"
             )
 
-    def _pieces(self, problem: Problem, tokenizer: Tokenizer) -> Iterator[str]:
+    def _pieces(self, request: Request, tokenizer: Tokenizer) -> Iterator[str]:
         decoder = incremental_decoder(tokenizer)
-        decided = choices(problem, self.next_step, self.read)
+        decided = stream(request, self.read)
         if decided is None:
-            searched = solve(problem, self.next_step, self.read)
+            searched = run_request(request, self.read)
             tokens = iter(searched.new_tokens[0])
         else:
             chosen = (choice.token for step in decided for choice in step)

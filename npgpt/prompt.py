@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from npgpt.arrays import Mask, Tokens
-from npgpt.decoding.prompts import Rows, token_rows
+from npgpt.decoding.prompts import token_rows
+from npgpt.decoding.scoring import Rows
 from npgpt.errors import PromptError
 from npgpt.model.inputs import checked_tokens
 from npgpt.tokenizer.encoding import Tokenizer

@@ -19,20 +19,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npgpt.decoding.decoders import generate, replay
+    from npgpt.decoding.decoders import DECODERS, generate, replay
     from npgpt.decoding.generation import Generation
-    from npgpt.decoding.ledger import Decision, Ledger
-    from npgpt.decoding.problem import uniform_shape
-    from npgpt.decoding.row import Row
+    from npgpt.decoding.language_model import LanguageModel, NextStep, Reading, State, Step
+    from npgpt.decoding.ledger import Ledger
+    from npgpt.decoding.request import seed_uniforms, uniform_shape
+    from npgpt.decoding.run import Decision
+    from npgpt.decoding.scoring import Row
     from npgpt.decoding.settings import Settings
-    from npgpt.decoding.step import NextStep, State, Step
-    from npgpt.decoding.uniforms import seed_uniforms
 
 __all__ = [
+    "DECODERS",
     "Decision",
     "Generation",
+    "LanguageModel",
     "Ledger",
     "NextStep",
+    "Reading",
     "Row",
     "Settings",
     "State",
@@ -45,18 +48,21 @@ __all__ = [
 
 # Which module holds each: imported when it is first asked for.
 _MODULES = {
-    "Decision": "ledger",
+    "DECODERS": "decoders",
+    "Decision": "run",
     "Generation": "generation",
+    "LanguageModel": "language_model",
     "Ledger": "ledger",
-    "NextStep": "step",
-    "Row": "row",
+    "NextStep": "language_model",
+    "Reading": "language_model",
+    "Row": "scoring",
     "Settings": "settings",
-    "State": "step",
-    "Step": "step",
+    "State": "language_model",
+    "Step": "language_model",
     "generate": "decoders",
     "replay": "decoders",
-    "seed_uniforms": "uniforms",
-    "uniform_shape": "problem",
+    "seed_uniforms": "request",
+    "uniform_shape": "request",
 }
 
 

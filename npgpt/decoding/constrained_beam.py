@@ -1,23 +1,36 @@
-"""Constrained beam search: texts that hold given phrases."""
+"""Constrained beam search: texts that hold given phrases.
+
+How far a text is with a phrase is the state of an automaton (`followed`).
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import TypeAlias
 
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.decoding.candidates import Beam, Candidate, best, candidate, totals
-from npgpt.decoding.constraints import Alternatives, Match, all_followed, progress, unmet, useful
-from npgpt.decoding.generation import Generation
-from npgpt.decoding.group import Chosen
-from npgpt.decoding.problem import Problem, beam_candidates
-from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.search import search
-from npgpt.decoding.step import NextStep
+from npgpt.decoding.beam import Selected, search
+from npgpt.decoding.beams import (
+    Beam,
+    Candidate,
+    Hypothesis,
+    Match,
+    best_places,
+    candidate,
+    totals,
+    unmet,
+)
+from npgpt.decoding.request import beam_candidates, needed
+from npgpt.decoding.run import Run
+from npgpt.decoding.settings import Phrase
+
+# One constraint: alternative phrases, of which the text must hold one.
+Alternatives: TypeAlias = tuple[Phrase, ...]
 
 
-def constrained_beam_search(next_step: NextStep, problem: Problem) -> Generation:
+def constrained_beam_search(run: Run) -> list[list[Hypothesis]]:
     """Beam search for texts that hold, for each of force_words_ids, one of its phrases.
 
     A phrase is held as a run of generated tokens, or, with force_words_in_prompt, of prompt and
@@ -28,7 +41,7 @@ def constrained_beam_search(next_step: NextStep, problem: Problem) -> Generation
       is none at all.
     - A beam's progress is how many tokens of phrases it has: of each constraint that is fulfilled
       the length of its longest phrase, of another the longest end of the text that begins one of
-      its phrases (`constraints.progress`).
+      its phrases (`progress`).
     - Besides the K best candidates there are those by which a beam makes progress, however
       unlikely. Only the first B of the K best may end; of all that do not end, the next beams
       are chosen by banks: those of equal progress are a bank, in order of total, then beam, then
@@ -42,9 +55,7 @@ def constrained_beam_search(next_step: NextStep, problem: Problem) -> Generation
     Constrained Decoding with Dynamic Beam Allocation for Neural Machine Translation", for
     banks, whose turns here replace its fixed shares.
 
-    >>> from npgpt.decoding.problem import prepare
-    >>> from npgpt.decoding.settings import Settings
-    >>> from npgpt.decoding.step import Step
+    >>> from npgpt.decoding import Settings, Step, generate
     >>> class Nothing:
     ...     def select(self, rows):
     ...         return self
@@ -52,11 +63,11 @@ def constrained_beam_search(next_step: NextStep, problem: Problem) -> Generation
     >>> def next_step(rows, state):
     ...     return Step(after[[row[-1] for row in rows]], None, Nothing())
     >>> settings = Settings(num_beams=2, force_words_ids=[[2, 3]], max_new_tokens=3)
-    >>> constrained_beam_search(next_step, prepare([0], settings)).sequences
+    >>> generate(next_step, [0], settings).sequences
     [[0, 1, 2, 3]]
     """
-    settings = problem.settings
-    constraints = settings.force_words_ids or ()
+    settings = run.request.settings
+    constraints = needed(settings.force_words_ids, "force_words_ids")
 
     def start(beam: Beam) -> Beam:
         matches: tuple[Match, ...] = ((),) * len(constraints)
@@ -64,34 +75,34 @@ def constrained_beam_search(next_step: NextStep, problem: Problem) -> Generation
             matches = all_followed(constraints, matches, token)
         return beam._replace(matches=matches)
 
-    processors = pipeline(settings, vocab_size=problem.vocab_size)
-    return search(next_step, problem, processors, choose, start=start)
+    return search(run, select, start=start)
 
 
-def choose(problem: Problem, beams: Sequence[Beam], scores: Array, width: int) -> Chosen:
+def select(run: Run, beams: Sequence[Beam], scores: Array, width: int) -> Selected:
     """The step of constrained beam search, for `width` beams at most."""
-    constraints = problem.settings.force_words_ids or ()
+    settings = run.request.settings
+    constraints = needed(settings.force_words_ids, "force_words_ids")
     sums = totals(beams, scores)
-    count = beam_candidates(problem.settings, width)
+    count = beam_candidates(settings, width)
 
     def after(place: int) -> Candidate:
-        new = candidate(problem, beams, sums, place)
+        new = candidate(run.request, beams, sums, place)
         matches = all_followed(constraints, beams[new.parent].matches, new.token)
         cut = new.stopped == "length" and unmet(matches)
         return new._replace(matches=matches, stopped="constraint_unmet" if cut else new.stopped)
 
     while True:
-        ranked = [after(place) for place in best(sums, count)]
-        too_early = [each for each in ranked if each.ends and unmet(each.matches)]
+        ranked = [after(place) for place in best_places(sums, count)]
+        too_early = [new for new in ranked if new.ends and unmet(new.matches)]
         if not too_early:
             break
-        for each in too_early:
-            sums[each.parent, each.token] = -np.inf
+        for new in too_early:
+            sums[new.parent, new.token] = -np.inf
     further = [after(place) for place in _helpful(constraints, beams, sums)]
-    going = {(each.parent, each.token): each for each in [*ranked, *further] if not each.ends}
-    return Chosen(
-        ending=[each for each in ranked[:width] if each.ends],
-        going=by_banks(going.values(), constraints)[:width],
+    running = {(new.parent, new.token): new for new in [*ranked, *further] if not new.ends}
+    return Selected(
+        finished=[new for new in ranked[:width] if new.ends],
+        running=by_banks(running.values(), constraints)[:width],
     )
 
 
@@ -100,18 +111,18 @@ def by_banks(
 ) -> list[Candidate]:
     """The first of each bank, most progress first, then the second of each, and so on.
 
-    >>> from npgpt.decoding.row import Row
+    >>> from npgpt.decoding.scoring import Row
     >>> def after(token, total, *matches):
     ...     return Candidate(0, token, total, Row([token], 0), None, None, matches)
-    >>> some = [after(4, -1.0, ()), after(5, -3.0, ()), after(7, -9.0, (7,)), after(6, -2.0, ())]
-    >>> [each.token for each in by_banks(some, [((7, 8),)])]
+    >>> ranked = [after(4, -1.0, ()), after(5, -3.0, ()), after(7, -9.0, (7,)), after(6, -2.0, ())]
+    >>> [new.token for new in by_banks(ranked, [((7, 8),)])]
     [7, 4, 6, 5]
     """
     banks: defaultdict[int, list[Candidate]] = defaultdict(list)
-    for each in sorted(candidates, key=lambda each: (-each.total, each.parent, each.token)):
-        banks[progress(constraints, each.matches)].append(each)
-    rounds = zip_longest(*(banks[have] for have in sorted(banks, reverse=True)))
-    return [each for taken in rounds for each in taken if each is not None]
+    for new in sorted(candidates, key=lambda new: (-new.total, new.parent, new.token)):
+        banks[progress(constraints, new.matches)].append(new)
+    rounds = zip_longest(*(banks[tokens] for tokens in sorted(banks, reverse=True)))
+    return [new for taken in rounds for new in taken if new is not None]
 
 
 def _helpful(
@@ -119,8 +130,64 @@ def _helpful(
 ) -> Iterable[int]:
     """The places in sums (beams, vocab), read row by row, by which a beam makes progress."""
     for parent, beam in enumerate(beams):
-        have = progress(constraints, beam.matches)
+        before = progress(constraints, beam.matches)
         for token in useful(constraints, beam.matches):
             matches = all_followed(constraints, beam.matches, token)
-            if sums[parent, token] > -np.inf and progress(constraints, matches) > have:
+            if sums[parent, token] > -np.inf and progress(constraints, matches) > before:
                 yield parent * sums.shape[1] + token
+
+
+def followed(phrases: Alternatives, match: Match, token: int) -> Match:
+    """The match after one more token: one move of the Aho–Corasick automaton of the phrases.
+
+    A phrase that ends with the token began at most as long ago as the match did. So its end, and
+    the next match, lie within the match and the token: after 1, 1 the phrase 1, 2 is one token in.
+
+    Source: Aho and Corasick 1975, "Efficient String Matching"; of one phrase it is Knuth, Morris
+    and Pratt 1977.
+
+    >>> followed(((1, 2),), (1,), 1), followed(((1, 2),), (1,), 2)
+    ((1,), None)
+    """
+    if match is None:
+        return None
+    text = (*match, token)
+    ends = [text[start:] for start in range(len(text) + 1)]  # the longest first, () the last
+    if any(end in phrases for end in ends):
+        return None
+    return next(end for end in ends if any(phrase[: len(end)] == end for phrase in phrases))
+
+
+def all_followed(
+    constraints: Sequence[Alternatives], matches: Sequence[Match], token: int
+) -> tuple[Match, ...]:
+    """The match of each constraint after one more token.
+
+    >>> all_followed((((1, 2),), ((3,), (2, 4))), ((1,), ()), 2)
+    (None, (2,))
+    """
+    pairs = zip(constraints, matches, strict=True)
+    return tuple(followed(phrases, match, token) for phrases, match in pairs)
+
+
+def progress(constraints: Sequence[Alternatives], matches: Sequence[Match]) -> int:
+    """How many tokens of all phrases the text has: those of each match.
+
+    A constraint that is fulfilled counts its longest phrase.
+
+    >>> progress((((1, 2),), ((3,), (2, 4))), ((1,), None))
+    3
+    """
+    pairs = zip(constraints, matches, strict=True)
+    return sum(max(map(len, phrases)) if match is None else len(match) for phrases, match in pairs)
+
+
+def useful(constraints: Sequence[Alternatives], matches: Sequence[Match]) -> list[int]:
+    """The only tokens that can raise the progress: those of phrases still wanted, by id.
+
+    >>> useful((((1, 2),), ((3,), (2, 4))), (None, ()))
+    [2, 3, 4]
+    """
+    pairs = zip(constraints, matches, strict=True)
+    wanted = [phrases for phrases, match in pairs if match is not None]
+    return sorted({token for phrases in wanted for phrase in phrases for token in phrase})

@@ -1,24 +1,20 @@
 """Contrastive search: a likely token whose hidden state is unlike those of the text so far."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.decoding.consider import consider, last, of_row
-from npgpt.decoding.logits import checked
-from npgpt.decoding.problem import Problem
-from npgpt.decoding.processors.masks import likeliest
-from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.reading import Read, Reading, last_step
-from npgpt.decoding.row import Row
-from npgpt.decoding.step import Step, selected
-from npgpt.decoding.steps import Choice, settle
+from npgpt.decoding.processors import masks
+from npgpt.decoding.request import needed
+from npgpt.decoding.run import Batch, Choice, Run
+from npgpt.decoding.scoring import CONTRASTIVE, Row, Scores
 from npgpt.errors import NonFiniteError, SettingError
 from npgpt.ops.softmax import softmax
 
 
-def contrastive_search(read: Read, problem: Problem) -> Iterator[list[Choice]]:
+def contrastive_search(run: Run) -> Iterator[list[Choice]]:
     """The run, step by step: a Choice for each row that was still running.
 
     Of the k = top_k tokens v with the largest processed scores (equals by id) the one with the
@@ -31,67 +27,69 @@ def contrastive_search(read: Read, problem: Problem) -> Iterator[list[Choice]]:
 
     Source: Su et al. 2022, "A Contrastive Framework for Neural Text Generation", section 3.2.
 
-    >>> from npgpt.decoding.one_by_one import one_by_one
-    >>> from npgpt.decoding.problem import prepare
-    >>> from npgpt.decoding.settings import Settings
+    >>> from npgpt.decoding import Settings, Step, generate
     >>> class Nothing:
     ...     def select(self, rows):
     ...         return self
     >>> def next_step(rows, state):  # token 0 is likelier, but all look the same after themselves
     ...     return Step(np.array([[0.5, 0.0]]), np.eye(2)[[rows[0][-1]]], Nothing())
-    >>> problem = prepare([0], Settings(penalty_alpha=0.5, top_k=2, max_length=2))
-    >>> [(choice,)] = contrastive_search(one_by_one(next_step), problem)
-    >>> choice.token, choice.scores.round(4)
-    (1, array([-0.1888,  0.1888]))
+    >>> settings = Settings(penalty_alpha=0.5, top_k=2, max_length=2, output_scores=True)
+    >>> found = generate(next_step, [0], settings)
+    >>> found.new_tokens, found.scores[0][0].round(4)
+    ([[1]], array([-0.1888,  0.1888]))
     """
-    processors = pipeline(problem.settings, vocab_size=problem.vocab_size)
-    alpha, most = problem.settings.penalty_alpha or 0.0, problem.settings.top_k or 1
-    rows, places = problem.rows, list(range(len(problem.prompts)))
-    reading = read(problem.prompts, None)
-    step = checked(last_step(reading), problem, places)
-    texts = _directions(reading, rows, [len(row.tokens) for row in rows])
+    settings, rows = run.request.settings, run.request.rows
+    alpha = needed(settings.penalty_alpha, "penalty_alpha")
+    most = needed(settings.top_k, "top_k")
+    batch = run.prefill(rows, hidden=True)
+    texts = _directions(batch, rows, [len(row.tokens) for row in rows])
     while True:
-        stages = consider(problem, processors, rows, step)
-        found = [candidates(scores, most) for scores in last(stages)]
-        ahead, looks = _ahead(read, problem, rows, found, step)
-        choices, chosen, start = [], [], 0
-        for index, ids in enumerate(found):
-            stage, theirs = of_row(stages, index), looks[start : start + len(ids)]
-            scores = np.full(step.logits.shape[1], -np.inf)
-            if ids:
-                likely = softmax(last(stage).astype(np.float64))[ids]
-                scores[ids] = contrast(likely, np.concatenate(theirs), texts[index], alpha=alpha)
-            best = int(scores[ids].argmax()) if ids else None  # the first of equals: the likelier
-            token = None if best is None else ids[best]
-            stage |= {"contrastive": scores}
-            choices.append(settle(problem, places[index], rows[index], stage, token))
-            chosen.append(start + (best or 0))
-            start += len(ids)
+        scores = run.scores(batch)
+        ahead, candidates = _read_ahead(run, batch, [top_tokens(z, most) for z in scores.final])
+        choices: list[Choice] = []
+        going: list[tuple[Candidate, Array]] = []  # how a row goes on, and its text's directions
+        for index, (row, text) in enumerate(zip(batch.rows, texts, strict=True)):
+            of_row = scores.row(index)
+            contrasts = _contrasts(of_row, candidates[index], text, alpha=alpha)
+            best = _best(candidates[index], contrasts)
+            token = None if best is None else best.token
+            choice = run.record(row, of_row.then(CONTRASTIVE, contrasts), token)
+            choices.append(choice)
+            if best is not None and choice.stopped is None:
+                going.append((best, np.concatenate([text, best.direction])))
         yield choices
-        going = [index for index, choice in enumerate(choices) if choice.stopped is None]
         if not going:
             return
-        step = selected(ahead, [chosen[index] for index in going])
-        texts = [np.concatenate([texts[index], looks[chosen[index]]]) for index in going]
-        rows = [rows[index].followed_by(choices[index].token or 0) for index in going]
-        places = [places[index] for index in going]
+        batch = ahead.select([candidate.place for candidate, _ in going])
+        texts = [text for _, text in going]
 
 
-def contrast(likely: Array, looks: Array, text: Array, *, alpha: float) -> Array:
+class Candidate(NamedTuple):
+    """A token that may follow a row, after the model has read it there.
+
+    place: its row in the batch that was read ahead; direction (1, embd): that of its hidden state.
+    """
+
+    token: int
+    place: int
+    direction: Array
+
+
+def contrast(probabilities: Array, candidates: Array, text: Array, *, alpha: float) -> Array:
     """`(1 − α) p(v) − α max_j cos(h_v, h_j)` for each candidate v: (k,), float64.
 
-    likely (k,): p(v); looks (k, embd) and text (tokens, embd): the `directions` of the candidates'
-    hidden states and of those of all tokens before them, j.
+    probabilities (k,): p(v); candidates (k, embd) and text (tokens, embd): the `directions` of the
+    candidates' hidden states and of those of all tokens before them, j.
 
     >>> text = directions(np.array([[2.0, 0.0]]))
-    >>> looks = directions(np.array([[1.0, 0.0], [3.0, 4.0]]))
-    >>> contrast(np.array([0.9, 0.1]), looks, text, alpha=0.5).round(4)
+    >>> candidates = directions(np.array([[1.0, 0.0], [3.0, 4.0]]))
+    >>> contrast(np.array([0.9, 0.1]), candidates, text, alpha=0.5).round(4)
     array([-0.05, -0.25])
     """
     # One product for each candidate, so that equal candidates are equal to the last bit.
-    alike = np.array([(text @ look).max() for look in looks])
-    weighed: Array = (1 - alpha) * likely - alpha * alike
-    return weighed
+    similarities = np.array([(text @ candidate).max() for candidate in candidates])
+    contrasts: Array = (1 - alpha) * probabilities - alpha * similarities
+    return contrasts
 
 
 def directions(hidden: Array) -> Array:
@@ -109,33 +107,55 @@ def directions(hidden: Array) -> Array:
     return result
 
 
-def candidates(scores: Array, count: int) -> list[int]:
+def top_tokens(scores: Array, count: int) -> list[int]:
     """The ids of the `count` largest scores (vocab,) above −∞, the largest first, equals by id.
 
-    >>> candidates(np.array([1.0, 3.0, 1.0, -np.inf]), 2), candidates(np.array([-np.inf]), 2)
+    >>> top_tokens(np.array([1.0, 3.0, 1.0, -np.inf]), 2), top_tokens(np.array([-np.inf]), 2)
     ([1, 0], [])
     """
-    ids = np.flatnonzero(likeliest(scores[None], count)[0] & (scores > -np.inf))
+    ids = np.flatnonzero(masks.likeliest(scores[None], count)[0] & (scores > -np.inf))
     return [int(token) for token in ids[np.argsort(-scores[ids], kind="stable")]]
 
 
-def _ahead(
-    read: Read, problem: Problem, rows: Sequence[Row], found: Sequence[Sequence[int]], step: Step
-) -> tuple[Step, list[Array]]:
-    """The step after each candidate of each row, and each one's direction (1, embd)."""
-    owners = [index for index, ids in enumerate(found) for _ in ids]
-    if not owners:
-        return step, []
-    new = [[token] for ids in found for token in ids]
-    reading = read(new, step.state.select(owners))
-    asked, done = [rows[index].prompt for index in owners], len(rows[0].new) + 1
-    ahead = checked(last_step(reading), problem, asked, done=done, width=step.logits.shape[1])
-    return ahead, _directions(reading, [rows[index] for index in owners], [1] * len(owners))
+def _contrasts(
+    scores: Scores, candidates: Sequence[Candidate], text: Array, *, alpha: float
+) -> Array:
+    """The `contrast` of each candidate of a row as scores (vocab,), −∞ for other tokens."""
+    contrasts = np.full(scores.final.shape, -np.inf)
+    if candidates:
+        tokens = [candidate.token for candidate in candidates]
+        likely = softmax(scores.final.astype(np.float64))[tokens]
+        vectors = np.concatenate([candidate.direction for candidate in candidates])
+        contrasts[tokens] = contrast(likely, vectors, text, alpha=alpha)
+    return contrasts
 
 
-def _directions(reading: Reading, rows: Sequence[Row], counts: Sequence[int]) -> list[Array]:
-    """For each row the directions of its last counts[r] tokens: (counts[r], embd)."""
-    hidden = reading.hidden
+def _best(candidates: Sequence[Candidate], contrasts: Array) -> Candidate | None:
+    """The one of the largest contrast, among equals the first; None where there is none at all."""
+    return max(candidates, key=lambda candidate: float(contrasts[candidate.token]), default=None)
+
+
+def _read_ahead(
+    run: Run, batch: Batch, tokens: Sequence[Sequence[int]]
+) -> tuple[Batch, list[list[Candidate]]]:
+    """The batch of all rows with each of their tokens, and those as candidates, row by row."""
+    pairs = [(index, token) for index, ids in enumerate(tokens) for token in ids]
+    if not pairs:
+        return batch, [[] for _ in tokens]
+    parents = [index for index, _ in pairs]
+    longer = [batch.rows[index].followed_by(token) for index, token in pairs]
+    ahead = run.read_on(batch, parents, longer, hidden=True)
+    vectors = iter(_directions(ahead, [batch.rows[index] for index in parents], [1] * len(pairs)))
+    read = iter([Candidate(token, at, next(vectors)) for at, (_, token) in enumerate(pairs)])
+    return ahead, [[next(read) for _ in ids] for ids in tokens]
+
+
+def _directions(batch: Batch, rows: Sequence[Row], counts: Sequence[int]) -> list[Array]:
+    """For each row the directions of the last counts[r] tokens just read: (counts[r], embd).
+
+    rows: as they were before, for errors.
+    """
+    hidden = batch.hidden
     if hidden is None:
         raise SettingError(
             "penalty_alpha asks for contrastive search, but next_step gave no hidden states "
@@ -147,10 +167,10 @@ def _directions(reading: Reading, rows: Sequence[Row], counts: Sequence[int]) ->
             f"{max(counts)} tokens; it must give one vector for each row"
         )
     vectors = [hidden[index, -count:] for index, count in enumerate(counts)]
-    for row, theirs in zip(rows, vectors, strict=True):
-        if not np.isfinite(theirs).all():
+    for row, vector in zip(rows, vectors, strict=True):
+        if not np.isfinite(vector).all():
             raise NonFiniteError(
                 f"a hidden state in row {row.prompt} at step {len(row.new)} is not finite; look "
                 "for NaN or overflow in the weights"
             )
-    return [directions(theirs) for theirs in vectors]
+    return [directions(vector) for vector in vectors]

@@ -1,15 +1,19 @@
 """Generation: what a decoding run gives back."""
 
-import html
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from npgpt.arrays import Array, equal_values
-from npgpt.decoding.ledger import Ledger, StopReason
+from npgpt.decoding.beams import Hypothesis
+from npgpt.decoding.ledger import Ledger
+from npgpt.decoding.request import Request, StopReason
+from npgpt.decoding.run import Choice
 from npgpt.decoding.validators import integer
 from npgpt.errors import SettingError
+from npgpt.notebook import columns_table
 
 _SHOWN_ROWS = 6  # by repr, and in a notebook
 _SHOWN_TOKENS = 12
@@ -61,14 +65,12 @@ class Generation:
         return "\n".join([*lines, *(f"  ... {left}" for left in _left_out(len(self.sequences)))])
 
     def _repr_html_(self) -> str:
-        titles = ("row", "prompt", "new", "stopped", "result")
-        head = "".join(f"<th>{title}</th>" for title in titles)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>"
-            for cells in map(self._summary, range(len(self.sequences))[:_SHOWN_ROWS])
+        count = len(self.sequences)
+        return columns_table(
+            ("row", "prompt", "new", "stopped", "result"),
+            [self._summary(row) for row in range(count)[:_SHOWN_ROWS]],
+            title=", ".join([self.decoder, _counted(count), *_left_out(count)]),
         )
-        left = "".join(_left_out(len(self.sequences)))
-        return f"<table><caption>{self.decoder}</caption><tr>{head}</tr>{body}</table>{left}"
 
     def _summary(self, row: int) -> tuple[int, int, int, str, str]:
         """A row for the reader: its number, its lengths, why it ended, how its text begins."""
@@ -115,13 +117,61 @@ class Generation:
         return np.array(rows, dtype=np.int64)
 
 
+def of_choices(request: Request, steps: Iterable[Sequence[Choice]]) -> Generation:
+    """The Generation that the steps of a run add up to."""
+    settings, rows = request.settings, request.copies
+    logprobs: list[list[float]] = [[] for _ in rows]
+    scores: list[list[Array]] = [[] for _ in rows]
+    stopped: dict[int, StopReason] = {}
+    for choice in (choice for choices in steps for choice in choices):
+        place = choice.row.place
+        rows[place] = choice.row
+        if choice.logprob is not None:
+            logprobs[place].append(choice.logprob)
+            if settings.output_scores:
+                scores[place].append(choice.scores.copy())
+        if choice.stopped is not None:
+            stopped[place] = choice.stopped
+    return Generation(
+        sequences=[list(row.tokens) for row in rows],
+        prompt_lengths=[row.prompt_length for row in rows],
+        logprobs=logprobs,
+        scores=scores if settings.output_scores else None,
+        stopped=[stopped[row.place] for row in rows],
+        decoder=request.decoder,
+        prompts=[row.prompt for row in rows],
+        pad_token_id=settings.pad_token_id,
+    )
+
+
+def of_hypotheses(request: Request, prompts: Sequence[Sequence[Hypothesis]]) -> Generation:
+    """The Generation of each prompt's hypotheses, in their order."""
+    settings = request.settings
+    hypotheses = [hypothesis for of_prompt in prompts for hypothesis in of_prompt]
+    beams = [hypothesis.beam for hypothesis in hypotheses]
+    return Generation(
+        sequences=[list(beam.row.tokens) for beam in beams],
+        prompt_lengths=[beam.row.prompt_length for beam in beams],
+        logprobs=[list(beam.logprobs) for beam in beams],
+        scores=[[scores.copy() for scores in beam.scores] for beam in beams]
+        if settings.output_scores
+        else None,
+        stopped=[hypothesis.stopped for hypothesis in hypotheses],
+        decoder=request.decoder,
+        prompts=[beam.row.prompt for beam in beams],
+        sequence_scores=[hypothesis.score for hypothesis in hypotheses],
+        beam_indices=[list(beam.parents) for beam in beams],
+        pad_token_id=settings.pad_token_id,
+    )
+
+
 def _counted(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows} rows"
 
 
 def _left_out(rows: int) -> list[str]:
-    """A line about the rows that are not shown, if there are any."""
-    return [f"and {_counted(rows - _SHOWN_ROWS)} more"] if rows > _SHOWN_ROWS else []
+    """What to say of the rows that are not shown, if there are any."""
+    return [f"{_counted(rows - _SHOWN_ROWS)} more not shown"] if rows > _SHOWN_ROWS else []
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -1,25 +1,30 @@
-"""Multinomial sampling by inverse CDF, from a uniform that the caller gives."""
+"""Greedy decoding and multinomial sampling: one token a row and step."""
 
-import numpy as np
+from collections.abc import Iterator
 
-from npgpt.arrays import Array
-from npgpt.decoding.probabilities import relative_probabilities
+from npgpt.decoding.run import Batch, Choice, Run
 
 
-def draw(scores: Array, uniform: float) -> int:
-    """The token whose share of [0, 1) holds `uniform`: `min{i : p₀ + … + pᵢ > u}`.
+def greedy_or_sampling(run: Run) -> Iterator[list[Choice]]:
+    """The run, step by step: a Choice for each row that was still running.
 
-    scores (vocab,), of which at least one is above −inf, stand for `p = softmax(scores)`. Shares
-    lie in order of token id and are summed in float64, so the same uniform gives the same token
-    everywhere. A token of probability 0 has no share and is never drawn.
-
-    Source: Devroye 1986, "Non-Uniform Random Variate Generation", III.2.
+    The largest score is taken, among equals that of the lowest id; or, where the request has
+    uniforms (rows, steps), `uniforms[r, j]` draws the j-th new token of row r from the softmax of
+    its scores. A row that has ended is taken out of the state, and no longer asked about.
 
     >>> import numpy as np
-    >>> scores = np.log(np.array([0.5, 0.25, 0.25]))
-    >>> [draw(scores, u) for u in (0.0, 0.49, 0.6, 0.9)]
-    [0, 0, 1, 2]
+    >>> from npgpt.decoding import Settings, Step, generate
+    >>> def next_step(rows, state):
+    ...     return Step(np.log([[0.5, 0.25, 0.25]] * len(rows)), None, None)
+    >>> generate(next_step, [1], Settings(max_new_tokens=2)).new_tokens
+    [[0, 0]]
+    >>> settings = Settings(max_new_tokens=2, do_sample=True)
+    >>> generate(next_step, [1], settings, uniforms=[[0.6, 0.1]]).new_tokens
+    [[1, 0]]
     """
-    cumulative = np.cumsum(relative_probabilities(scores))
-    # The last share ends at 1 exactly, above every uniform.
-    return int(np.searchsorted(cumulative / cumulative[-1], uniform, side="right"))
+    batch: Batch | None = run.prefill(run.request.copies)
+    while batch is not None:
+        scores = run.scores(batch)
+        choices = [run.pick(row, scores.row(at)) for at, row in enumerate(batch.rows)]
+        yield choices
+        batch = run.extend(batch, choices)

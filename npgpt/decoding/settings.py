@@ -21,7 +21,7 @@ import numpy.typing as npt
 from npgpt.arrays import Array
 from npgpt.decoding import validators as valid
 from npgpt.decoding.compatibility import Setting, check
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from npgpt.decoding.validators import boolean, integer
 from npgpt.errors import SettingError
 from npgpt.quoting import brief
@@ -411,22 +411,3 @@ def _tuple(ids: int | tuple[int, ...] | None) -> tuple[int, ...]:
     if ids is None:
         return ()
     return ids if isinstance(ids, tuple) else (ids,)
-
-
-def decoder(settings: Settings, *, assistant: bool = False) -> str:
-    """The name of the decoder that runs; `assistant`, whether there is a draft model.
-
-    >>> decoder(Settings(num_beams=4)), decoder(Settings(do_sample=True))
-    ('beam search', 'sampling')
-    """
-    if settings.num_beams > 1:
-        if settings.num_beam_groups > 1:
-            return "diverse beam search"
-        if settings.force_words_ids:
-            return "constrained beam search"
-        return "beam sampling" if settings.draws else "beam search"
-    if settings.penalty_alpha:
-        return "contrastive search"
-    if assistant or settings.prompt_lookup_num_tokens:
-        return "speculative decoding"
-    return "sampling" if settings.draws else "greedy"

@@ -9,13 +9,12 @@ import numpy as np
 
 from npgpt.config import Config
 from npgpt.decoding import decoders
-from npgpt.decoding.limits import row_limits
-from npgpt.decoding.problem import uniform_shape
-from npgpt.decoding.processors.pipeline import pipeline, stages
-from npgpt.decoding.row import Row
+from npgpt.decoding.language_model import Step
+from npgpt.decoding.processors.pipeline import pipeline
+from npgpt.decoding.prompts import row_limits
+from npgpt.decoding.request import seed_uniforms, uniform_shape
+from npgpt.decoding.scoring import Row, score
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.step import Step
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.kernels.activation import ACTIVATIONS
 from npgpt.kernels.attention import attention
 from npgpt.kernels.layer_norm import layer_norm
@@ -100,7 +99,7 @@ def process(settings: dict[str, Any], tokens: Array, prompt_length: int, logits:
         Row(list(map(int, row)), prompt_length, place, limit)
         for place, (row, limit) in enumerate(zip(tokens, limits, strict=True))
     ]
-    return list(stages(pipeline(known), rows, logits).values())[-1]
+    return score(rows, logits, pipeline(known)).final
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ from collections import Counter
 import numpy as np
 from hypothesis import strategies as st
 
-from npgpt.decoding.beam import beam_search
-from npgpt.decoding.constrained_beam import constrained_beam_search
-from npgpt.decoding.group_beam import group_beam_search
-from npgpt.decoding.guidance import guidance, guided
-from npgpt.decoding.problem import prepare, uniform_shape
+from npgpt.decoding.decoders import DECODERS, Search, prepare, start
+from npgpt.decoding.generation import of_choices, of_hypotheses
+from npgpt.decoding.language_model import batched
+from npgpt.decoding.request import seed_uniforms, uniform_shape
+from npgpt.decoding.scoring import guidance
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.ops.softmax import log_softmax
 from tests.helpers import slow_beams
 from tests.helpers import slow_decoding as slow
@@ -81,18 +80,10 @@ def run(logits_of, prompts, s, uniforms=None, *, toy=None, note=None, vocab_size
     settings = Settings(**s, output_scores=True)
     if settings.draws and uniforms is None:
         uniforms = some_uniforms(prompts, s)
-    problem = prepare(prompts, settings, uniforms, decode=spell, vocab_size=vocab_size)
-    problem = dataclasses.replace(problem, note=note)
-    next_step = toy or Toy(logits_of)
-    if problem.negative_prompts:
-        next_step = guided(next_step, problem.negative_prompts)
-    return search_of(s)(next_step, problem)
-
-
-def search_of(s):
-    if s.get("num_beam_groups", 1) > 1:
-        return group_beam_search
-    return constrained_beam_search if s.get("force_words_ids") else beam_search
+    request = prepare(prompts, settings, uniforms, decode=spell, vocab_size=vocab_size)
+    decoder = DECODERS[request.decoder]
+    found = decoder.function(start(request, batched(toy or Toy(logits_of)), note=note))
+    return (of_hypotheses if isinstance(decoder, Search) else of_choices)(request, found)
 
 
 def some_uniforms(prompts, s, seed=0):

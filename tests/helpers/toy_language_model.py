@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npgpt.decoding.reading import Reading
-from npgpt.decoding.step import Step
+from npgpt.decoding.language_model import Reading, Step
 
 History = tuple[int, ...]
 
@@ -57,7 +56,9 @@ class Toy:
 
 @dataclass(frozen=True)
 class ToyReader:
-    """The same as a `read`. What means nothing is NaN, so that whoever looks at it is found out.
+    """The same as a whole language model.
+
+    What means nothing is NaN, so that whoever looks at it is found out.
 
     `calls` are, for each call, the histories that the state had, the new tokens, and `keep`.
     """
@@ -68,7 +69,12 @@ class ToyReader:
     calls: list[tuple[tuple[History, ...], tuple[History, ...], int]] = field(default_factory=list)
 
     def __call__(
-        self, rows: Sequence[Sequence[int]], state: ToyState | None, *, keep: int = 1
+        self,
+        rows: Sequence[Sequence[int]],
+        state: ToyState | None,
+        *,
+        keep: int = 1,
+        hidden: bool = True,
     ) -> Reading:
         assert keep >= 1, "somebody wants to know something"
         assert state is None or len(rows) == len(state.histories), "rows and state disagree"
@@ -85,9 +91,11 @@ class ToyReader:
         logits = _aligned(
             [[self.logits_of(h) for h in r[-keep:]] for r in read], min(keep, longest)
         )
-        hidden = self.hidden_of and _aligned([list(map(self.hidden_of, r)) for r in read], longest)
+        vectors = None
+        if hidden and self.hidden_of:
+            vectors = _aligned([list(map(self.hidden_of, r)) for r in read], longest)
         after = tuple((*old, *row) for old, row in zip(past, new, strict=True))
-        return Reading(logits.astype(self.dtype), hidden, ToyState(after))
+        return Reading(logits.astype(self.dtype), vectors, ToyState(after))
 
 
 def _aligned(rows: list[list[Sequence[float]]], columns: int) -> np.ndarray:

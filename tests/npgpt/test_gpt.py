@@ -88,10 +88,10 @@ def test_runs_to_the_end_of_the_context_with_guidance_or_a_draft_are_repeated_to
 
 def test_a_ledger_knows_only_what_the_model_was_asked():
     ledger = run(PROMPTS, {}, output_ledger=True).ledger
-    settings = dataclasses.replace(ledger.problem.settings, logit_bias={9: 100})
-    other = dataclasses.replace(ledger.problem, settings=settings)
+    settings = dataclasses.replace(ledger.request.settings, logit_bias={9: 100})
+    other = dataclasses.replace(ledger.request, settings=settings)
     with pytest.raises(SettingError, match="replay"):
-        replay(dataclasses.replace(ledger, problem=other))
+        replay(dataclasses.replace(ledger, request=other))
 
 
 def test_the_parameters_of_generate_and_stream_are_the_same_but_for_the_mask():

@@ -21,7 +21,7 @@ from npgpt.decoding.processors import (
     vocabulary,
 )
 from npgpt.decoding.processors.custom import prefix_allowed
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from oracle.bounds.rounding import gamma
 from oracle.strategies.arrays import MAX_SEED, build_array
 from tests.helpers.referee import transformers

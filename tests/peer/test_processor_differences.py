@@ -9,7 +9,7 @@ import torch
 
 from npgpt import Settings
 from npgpt.decoding.processors import entropy_filters, filters, phrases
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
 from tests.helpers.referee import VERSION, padded, transformers

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.decoding.consider import last
-from npgpt.decoding.processors.pipeline import pipeline, stages
-from npgpt.decoding.row import Row
+from npgpt.decoding.processors.pipeline import pipeline
+from npgpt.decoding.scoring import Row, score
 from npgpt.decoding.settings import Settings
 from oracle.bounds.rounding import gamma
 from tests.helpers.referee import open_folder, trained
@@ -55,8 +54,8 @@ def test_scores_of_generate(asked):
     tokens = output.sequences.tolist()
     for step, (logits, wanted) in enumerate(zip(output.logits, output.scores, strict=True)):
         rows = [Row(row[: 3 + step], 3) for row in tokens]
-        found = last(stages(processors, rows, logits.numpy())).astype(np.float64)
-        before = last(stages(unfiltered, rows, logits.numpy())).astype(np.float64)
+        found = score(rows, logits.numpy(), processors).final.astype(np.float64)
+        before = score(rows, logits.numpy(), unfiltered).final.astype(np.float64)
         reference = wanted.double().numpy()
         for index, row in enumerate(rows):
             if set(row.new) & set(settings.eos_token_ids):

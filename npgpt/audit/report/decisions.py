@@ -8,7 +8,7 @@ import numpy as np
 from npgpt.arrays import Array
 from npgpt.audit.token_text import label
 from npgpt.decoding.generation import Generation
-from npgpt.decoding.ledger import Decision
+from npgpt.decoding.run import Decision
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import softmax
 

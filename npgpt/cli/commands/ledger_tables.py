@@ -7,7 +7,7 @@ from npgpt.audit.report.decisions import SHOWN, stage_probabilities
 from npgpt.audit.token_text import label
 from npgpt.cli.output import print_table
 from npgpt.decoding.generation import Generation
-from npgpt.decoding.ledger import Decision
+from npgpt.decoding.run import Decision
 from npgpt.gpt import GPT
 
 

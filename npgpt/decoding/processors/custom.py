@@ -7,7 +7,7 @@ import numpy as np
 
 from npgpt.arrays import Array, Tokens, quiet
 from npgpt.decoding.processors.masks import only
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from npgpt.errors import SettingError
 
 

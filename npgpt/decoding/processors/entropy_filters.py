@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.decoding.probabilities import gaps, mean_gap, relative_probabilities, weighted
 from npgpt.decoding.processors.filters import reaching
 from npgpt.decoding.processors.masks import likeliest, only, placed
+from npgpt.decoding.scoring import gaps, mean_gap, relative_probabilities, weighted
 
 
 def top_h(scores: Array, *, alpha: float, min_tokens_to_keep: int = 1) -> Array:

@@ -6,8 +6,8 @@ Each filter keeps at least `min_tokens_to_keep` of the likeliest tokens.
 import numpy as np
 
 from npgpt.arrays import Array, Mask, quiet
-from npgpt.decoding.probabilities import relative_probabilities
 from npgpt.decoding.processors.masks import likeliest, only, placed
+from npgpt.decoding.scoring import relative_probabilities
 
 
 def temperature(scores: Array, *, value: float) -> Array:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 
 
 def forced_bos(rows: Sequence[Row], scores: Array, *, token: int) -> Array:

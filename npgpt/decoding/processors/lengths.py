@@ -7,7 +7,7 @@ import numpy as np
 
 from npgpt.arrays import Array, quiet
 from npgpt.decoding.processors.masks import without
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 
 
 def min_length(

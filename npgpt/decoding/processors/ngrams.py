@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 
 
 def no_repeat_ngram(rows: Sequence[Row], scores: Array, *, size: int) -> Array:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 
 
 def repetition_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from npgpt.decoding.settings import Phrase
 
 

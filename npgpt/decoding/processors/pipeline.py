@@ -1,6 +1,6 @@
 """The pipeline of logits processors: which of them a run needs, in the order in which they act."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,11 +17,8 @@ from npgpt.decoding.processors import (
     phrases,
     vocabulary,
 )
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Processor
 from npgpt.decoding.settings import TABLE, Settings
-
-# (rows, scores (rows, vocab)) -> scores (rows, vocab), without writing to what it is given
-Processor: TypeAlias = Callable[[Sequence[Row], Array], Array]
 
 
 class _Run(NamedTuple):
@@ -129,22 +126,3 @@ def _made(makers: Mapping[str, _Maker], settings: Settings, run: _Run) -> dict[s
             if processor is not None:
                 made[name] = processor
     return made
-
-
-def stages(
-    processors: Mapping[str, Processor], rows: Sequence[Row], logits: Array
-) -> dict[str, Array]:
-    """Logits (rows, vocab) as "model", then the scores after each processor, by its name.
-
-    The last are the ones to choose by. A processor that gives back the very array has no stage.
-
-    >>> import numpy as np
-    >>> stages(pipeline(Settings(logit_bias={1: 2.0})), [Row([0], 1)], np.zeros((1, 2)))
-    {'model': array([[0., 0.]]), 'logit_bias': array([[0., 2.]])}
-    """
-    scores = {"model": logits}
-    for name, process in processors.items():
-        before, logits = logits, process(rows, logits)
-        if logits is not before:
-            scores[name] = logits
-    return scores

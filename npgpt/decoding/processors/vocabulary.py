@@ -6,7 +6,7 @@ import numpy as np
 
 from npgpt.arrays import Array
 from npgpt.decoding.processors.masks import without
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 
 
 def real_vocabulary(scores: Array, *, size: int) -> Array:

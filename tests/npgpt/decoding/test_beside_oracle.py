@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 
 from npgpt.decoding.decoders import generate
+from npgpt.decoding.language_model import Step
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.step import Step
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
 from oracle.decoding.generate import generate as oracle_generate

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.candidates import Beam, best, drawn, totals
-from npgpt.decoding.row import Row
+from npgpt.decoding.beams import Beam, best_places, drawn_places, totals
+from npgpt.decoding.scoring import Row
 from tests.helpers import slow_decoding as slow
 from tests.helpers.score_rows import score_rows
 
@@ -18,7 +18,7 @@ def test_the_best_are_those_of_a_stable_sort(scores, count):
     flat = scores.astype(np.float64).ravel().tolist()
     ranked = sorted(range(len(flat)), key=lambda place: -flat[place])
     expected = [place for place in ranked if flat[place] > -np.inf][:count]
-    assert best(scores.astype(np.float64), count).tolist() == expected
+    assert best_places(scores.astype(np.float64), count).tolist() == expected
 
 
 @given(scores=score_rows(), uniforms=st.lists(st.floats(0, LAST), max_size=9))
@@ -42,7 +42,7 @@ def test_draws_from_exact_shares_without_replacement(scores, uniforms):
                 raise slow.UndecidedError
     except slow.UndecidedError:
         reject()
-    assert drawn(scores.astype(np.float64), uniforms) == expected
+    assert drawn_places(scores.astype(np.float64), uniforms) == expected
 
 
 @pytest.mark.parametrize("total", [0.0, -1e308, np.inf])

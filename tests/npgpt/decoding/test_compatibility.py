@@ -1,6 +1,7 @@
 import pytest
 
-from npgpt.decoding.settings import Settings, decoder
+from npgpt.decoding.decoders import decoder
+from npgpt.decoding.settings import Settings
 
 SAMPLE = {"do_sample": True}
 

@@ -1,14 +1,14 @@
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.consider import consider, last, of_row
-from npgpt.decoding.guidance import guidance
-from npgpt.decoding.problem import prepare
-from npgpt.decoding.processors.pipeline import pipeline, stages
-from npgpt.decoding.row import Row
+from npgpt.decoding.decoders import prepare, start
+from npgpt.decoding.processors.pipeline import pipeline
+from npgpt.decoding.run import Batch
+from npgpt.decoding.scoring import Row, guidance, score
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.step import Step
 from npgpt.ops.softmax import log_softmax
 
 SCORE = st.sampled_from([-np.inf, -2.0, 0.0, 0.5, 3.0])
@@ -17,13 +17,13 @@ ROWS = [Row([1, 2], 1), Row([3], 1)]
 
 @st.composite
 def steps(draw):
-    """A step for two rows, whose logits may have a negative prompt's beside them."""
+    """A batch of two rows, whose logits may have a negative prompt's beside them."""
 
     def logits():
         dtype = draw(st.sampled_from([np.float32, np.float64]))
         return np.array(draw(st.lists(SCORE, min_size=8, max_size=8)), dtype).reshape(2, 4)
 
-    return Step(logits(), None, None, draw(st.none() | st.builds(logits)))
+    return Batch(ROWS, logits(), None, draw(st.none() | st.builds(logits)))
 
 
 @given(
@@ -42,27 +42,31 @@ def test_the_model_then_guidance_then_the_processors(step, normalised, penalty, 
     problem = prepare([[1], [3]], settings)
     processors = pipeline(settings)
     before = step.logits.copy()
-    found = consider(problem, processors, ROWS, step, normalised=normalised)
+    run = dataclasses.replace(start(problem, None), normalised=normalised)
+    scores = run.scores(step)
+    found = scores.by_name
     expected = {"model": step.logits}
     if normalised:
         expected["log_softmax"] = log_softmax(step.logits.astype(np.float64))
     if step.negative is not None:
         expected["guidance_scale"] = guidance(step.logits, step.negative, scale=1.5)
-    scores = list(expected.values())[-1]
+    last = list(expected.values())[-1]
     for name, process in processors.items():
-        scores = expected[name] = process(ROWS, scores)
+        last = expected[name] = process(ROWS, last)
     assert list(found) == list(expected)
     for name, stage in expected.items():
         np.testing.assert_array_equal(found[name], stage)
         assert found[name].dtype == stage.dtype
     np.testing.assert_array_equal(
-        last(found), last(stages(processors, ROWS, scores_before(expected)))
+        scores.final, score(ROWS, scores_before(expected), processors).final
     )
+    assert scores.logits is step.logits
     np.testing.assert_array_equal(step.logits, before)
     for index in range(2):
-        row = of_row(found, index)
-        assert list(row) == list(found)
-        np.testing.assert_array_equal(last(row), last(found)[index])
+        row = scores.row(index)
+        assert list(row.by_name) == list(found)
+        np.testing.assert_array_equal(row.final, scores.final[index])
+        np.testing.assert_array_equal(scores.parts([1, 1])[index].final[0], row.final)
 
 
 def scores_before(expected):

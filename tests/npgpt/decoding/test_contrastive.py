@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.contrastive import candidates, contrast, contrastive_search, directions
-from npgpt.decoding.decoders import generate, solve
-from npgpt.decoding.problem import prepare
-from npgpt.decoding.reading import last_of
+from npgpt.decoding.contrastive import contrast, contrastive_search, directions, top_tokens
+from npgpt.decoding.decoders import generate, prepare, run_request, start
 from npgpt.decoding.settings import Settings
 from npgpt.errors import NonFiniteError, SettingError
 from tests.helpers import slow_contrastive
@@ -48,7 +46,7 @@ def runs(draw):
 def run(logits_of, hidden_of, prompts, given_, **more):
     read = ToyReader(logits_of, hidden_of=hidden_of)
     settings = Settings(**given_, output_scores=True)
-    return solve(prepare(prompts, settings, decode=spell, **more), last_of(read), read)
+    return run_request(prepare(prompts, settings, decode=spell, **more), read)
 
 
 def contrasts(scores):
@@ -86,18 +84,21 @@ def test_reads_each_candidate_once_and_nothing_else(problem):
     logits_of, hidden_of, prompts, given_ = problem
     read = ToyReader(logits_of, hidden_of=hidden_of)
     settings = Settings(**given_)
-    told = list(contrastive_search(read, prepare(prompts, settings, decode=spell)))
+    told = list(contrastive_search(start(prepare(prompts, settings, decode=spell), read)))
     rows = [tuple(prompt) for prompt in prompts]
-    start = tuple(() for _ in rows)
-    assert read.calls[0] == (start, tuple(rows), 1)
+    nothing = tuple(() for _ in rows)
+    assert read.calls[0] == (nothing, tuple(rows), 1)
     calls = iter(read.calls[1:])
     for choices in told:
         asked = [
-            (rows[choice.row], (token,))
+            (rows[choice.row.place], (token,))
             for choice in choices
             for token in sorted(
                 contrasts(choice.scores),
-                key=lambda token: (-processed(problem, prompts, rows, choice.row)[token], token),
+                key=lambda token: (
+                    -processed(problem, prompts, rows, choice.row.place)[token],
+                    token,
+                ),
             )
         ]
         if asked:
@@ -105,7 +106,7 @@ def test_reads_each_candidate_once_and_nothing_else(problem):
             assert (list(zip(past, new, strict=True)), keep) == (asked, 1)
         for choice in choices:
             if choice.token is not None:
-                rows[choice.row] += (choice.token,)
+                rows[choice.row.place] += (choice.token,)
     assert next(calls, None) is None
 
 
@@ -238,7 +239,7 @@ def test_exactly_top_k_candidates_are_weighed():
 def test_a_step_is_computed_when_it_is_asked_for():
     read = ToyReader(random_logits(1, 3), hidden_of=random_vectors(1, 2))
     settings = Settings(penalty_alpha=0.5, top_k=2, max_new_tokens=3)
-    stream = contrastive_search(read, prepare([0], settings))
+    stream = contrastive_search(start(prepare([0], settings), read))
     assert read.calls == []
     for done, _ in enumerate(stream, start=1):
         assert len(read.calls) == done + 1
@@ -255,12 +256,12 @@ def test_a_model_without_hidden_states_is_refused():
 def test_hidden_states_of_the_wrong_shape_are_refused():
     read = ToyReader(random_logits(1, 3), hidden_of=random_vectors(1, 2))
 
-    def last_alone(rows, state, *, keep=1):
-        reading = read(rows, state, keep=keep)
+    def last_alone(rows, state, *, keep=1, hidden=True):
+        reading = read(rows, state, keep=keep, hidden=hidden)
         return reading._replace(hidden=reading.hidden[:, -1:])
 
     with pytest.raises(SettingError, match=r"\(1, 1, 2\) for 1 rows of up to 2 tokens"):
-        list(contrastive_search(last_alone, prepare([0, 1], SETTINGS)))
+        list(contrastive_search(start(prepare([0, 1], SETTINGS), last_alone)))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -273,7 +274,7 @@ def test_hidden_states_that_are_not_finite_name_row_and_step(bad, length, step):
     read = ToyReader(random_logits(1, 3), hidden_of=hidden_of)
     row = 0 if length == 1 else 1
     with pytest.raises(NonFiniteError, match=f"row {row} at step 0 is not finite"):
-        list(contrastive_search(read, prepare(prompts, SETTINGS)))
+        list(contrastive_search(start(prepare(prompts, SETTINGS), read)))
     assert len(read.calls) == 1 + step
 
 
@@ -313,7 +314,7 @@ def test_directions_have_length_one_and_keep_the_ratios(vector):
 def test_candidates_are_the_first_of_all_in_order(scores, count):
     order = sorted(range(len(scores)), key=lambda token: (-scores[token], token))
     expected = [token for token in order[:count] if scores[token] > -math.inf]
-    assert candidates(np.array(scores), count) == expected
+    assert top_tokens(np.array(scores), count) == expected
 
 
 def test_the_most_similar_token_counts():

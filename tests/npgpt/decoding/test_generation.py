@@ -75,7 +75,7 @@ def test_a_result_is_shown_on_a_screen_whatever_its_size(given_):
         assert table.startswith("<table>")
         assert len(table) <= 3000
         assert "<b>" not in table
-    assert "34 rows more" in repr(result)
+    assert "34 rows more not shown" in repr(result)
 
 
 def test_results_are_compared_by_what_they_hold():

@@ -1,10 +1,10 @@
 from hypothesis import given
 
-from npgpt.decoding.greedy import likeliest
+from npgpt.decoding.scoring import argmax
 from tests.helpers.score_rows import score_rows
 
 
 @given(scores=score_rows(most_rows=1))
 def test_is_the_lowest_id_among_the_largest(scores):
     row = scores[0].tolist()
-    assert likeliest(scores[0]) == row.index(max(row))
+    assert argmax(scores[0]) == row.index(max(row))

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.beam import beam_search
-from npgpt.decoding.group_beam import diversity, group_beam_search
-from npgpt.decoding.guidance import guided
-from npgpt.decoding.problem import prepare
-from npgpt.decoding.row import Row
+from npgpt.decoding.decoders import prepare, start
+from npgpt.decoding.diverse_beam import diverse_beam_search, diversity
+from npgpt.decoding.generation import of_hypotheses
+from npgpt.decoding.language_model import batched
+from npgpt.decoding.scoring import Row
 from npgpt.decoding.settings import Settings
 from tests.helpers.beam_problems import (
     assert_equal,
@@ -30,10 +31,12 @@ def test_equals_a_plain_search_can_be_retraced_and_keeps_prompts_apart(problem, 
 @given(problem=problems())
 def test_one_group_is_beam_search(problem):
     logits_of, prompts, s = problem
-    problem = prepare(prompts, Settings(**s, output_scores=True), decode=spell)
-    negative, toy = problem.negative_prompts, Toy(logits_of)
-    next_step = guided(toy, negative) if negative else toy
-    assert_equal(group_beam_search(next_step, problem), beam_search(next_step, problem))
+    request = prepare(prompts, Settings(**s, output_scores=True), decode=spell)
+    one, other = (
+        search(start(request, batched(Toy(logits_of))))
+        for search in (diverse_beam_search, beam_search)
+    )
+    assert_equal(of_hypotheses(request, one), of_hypotheses(request, other))
 
 
 def test_by_hand():

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.decoders import generate
-from npgpt.decoding.guidance import guidance
+from npgpt.decoding.request import seed_uniforms
+from npgpt.decoding.scoring import guidance
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.ops.softmax import log_softmax
 from tests.helpers import slow_decoding as slow
 from tests.helpers.toy_language_model import Toy, random_logits

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npgpt.decoding.candidates import Beam
-from npgpt.decoding.hypotheses import Hypothesis, best_first, decided, score
-from npgpt.decoding.row import Row
+from npgpt.decoding.beams import Beam, Hypothesis, best_first, decided, score
+from npgpt.decoding.scoring import Row
 from npgpt.decoding.settings import Settings
 
 UNIT = Fraction(1, 2**53)

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate, solve
-from npgpt.decoding.ledger import Answer, Decision, Ledger
-from npgpt.decoding.problem import prepare, uniform_shape
-from npgpt.decoding.reading import last_of
+from npgpt.decoding.decoders import generate, prepare, run_request
+from npgpt.decoding.ledger import Answer, Ledger
+from npgpt.decoding.request import seed_uniforms, uniform_shape
+from npgpt.decoding.run import Decision
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import SettingError
 from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 
@@ -55,7 +54,7 @@ def posed(problem):
 
 
 def replayed(problem, ledger):
-    return solve(problem, last_of(ledger.read), ledger.read)
+    return run_request(problem, ledger.read)
 
 
 def without_ledger(result):
@@ -66,7 +65,7 @@ def without_ledger(result):
 def test_a_run_can_be_repeated_without_the_model(problem):
     logits_of, hidden_of, _, (prompts, settings, uniforms) = problem
     read = ToyReader(logits_of, hidden_of=hidden_of)
-    result = solve(posed(problem), last_of(read), read)
+    result = run_request(posed(problem), read)
     replay = replayed(posed(problem), result.ledger)
     np.testing.assert_equal(without_ledger(replay), without_ledger(result))
     np.testing.assert_equal(
@@ -74,7 +73,7 @@ def test_a_run_can_be_repeated_without_the_model(problem):
         [dataclasses.asdict(decision) for decision in result.ledger.decisions],
     )
     quiet = dataclasses.replace(settings, output_ledger=False)
-    silent = solve(posed((*problem[:3], (prompts, quiet, uniforms))), last_of(read), read)
+    silent = run_request(posed((*problem[:3], (prompts, quiet, uniforms))), read)
     assert silent.ledger is None
     np.testing.assert_equal(without_ledger(silent), without_ledger(result))
     told = {(d.row, d.step): d for d in result.ledger.decisions}
@@ -102,7 +101,7 @@ def test_the_answers_are_all_that_the_model_said(problem):
     """For every token read its hidden state; logits wherever they were asked for."""
     logits_of, hidden_of, *_ = problem
     read = ToyReader(logits_of, hidden_of=hidden_of)
-    answers = solve(posed(problem), last_of(read), read).ledger.answers
+    answers = run_request(posed(problem), read).ledger.answers
     asked = {}
     for past, new, keep in read.calls:
         for old, row in zip(past, new, strict=True):
@@ -127,7 +126,7 @@ def test_a_model_without_hidden_states_is_replayed_without():
 def test_tokens_that_were_not_asked_about_are_an_error():
     settings = Settings(max_new_tokens=2, output_ledger=True)
     read = ToyReader(random_logits(3, 4))
-    ledger = solve(prepare([[0, 1], [2]], settings), last_of(read), read).ledger
+    ledger = run_request(prepare([[0, 1], [2]], settings), read).ledger
     with pytest.raises(SettingError, match=r"no answer for \[0, 3\]; replay the problem"):
         ledger.read([[0, 3], [2]], None)
     with pytest.raises(SettingError, match=r"lacks logits for the tokens \(\(0, 1\),\)"):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.limits import row_limits
+from npgpt.decoding.prompts import row_limits
 from npgpt.decoding.settings import Settings
 from npgpt.errors import ContextLengthError, SettingError
 

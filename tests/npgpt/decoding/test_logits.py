@@ -1,23 +1,25 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.logits import checked_logits
-from npgpt.decoding.problem import prepare
+from npgpt.decoding.decoders import prepare
+from npgpt.decoding.run import check_columns
+from npgpt.decoding.scoring import Row
 from npgpt.decoding.settings import Settings
 from npgpt.errors import NonFiniteError, PromptError, SettingError
 
 
 def check(logits, *, tokens=([1], [2]), vocab_size=None, width=None, running=(0, 1), eos=()):
     settings = Settings(max_length=4, eos_token_id=eos)
-    problem = prepare(tokens, settings, vocab_size=vocab_size)
-    return checked_logits(logits, problem, running, step=3, width=width)
+    request = prepare(tokens, settings, vocab_size=vocab_size)
+    rows = [Row([1, 2, 2, 2], 1, prompt=prompt) for prompt in running]  # at step 3
+    check_columns(logits, request, rows, width=width, source="next_step")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_of_the_right_shape_pass_as_they_are(dtype):
+def test_floats_of_the_right_shape_pass(dtype):
     logits = np.array([[0, -np.inf, np.inf]] * 2, dtype=dtype)
-    assert check(logits) is logits
-    assert check(logits, vocab_size=3, width=3) is logits
+    check(logits)
+    check(logits, vocab_size=3, width=3)
 
 
 @pytest.mark.parametrize(

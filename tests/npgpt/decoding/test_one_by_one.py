@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.one_by_one import one_by_one
-from npgpt.decoding.step import Step
+from npgpt.decoding.language_model import Step, one_by_one
 from npgpt.errors import SettingError
 from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.problem import prepare
+from npgpt.decoding.decoders import prepare
 from npgpt.decoding.settings import Settings
 from npgpt.errors import PromptError, SettingError
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.problem import prepare
-from npgpt.decoding.prompt_lookup import Lookup, prompt_lookup
+from npgpt.decoding.decoders import prepare
 from npgpt.decoding.settings import Settings
+from npgpt.decoding.speculative import PromptLookup, prompt_lookup
 from tests.helpers import slow_speculative as slow
 
 
@@ -47,6 +47,6 @@ def test_cases(tokens, longest, expected):
 def test_a_proposal_stops_before_the_token_that_would_end_the_row(settings, expected):
     given_ = Settings(**settings, prompt_lookup_num_tokens=4)
     problem = prepare([4, 5, 6, 7, 8, 4], given_, decode=lambda ids: "".join(map(str, ids)))
-    lookup = Lookup(problem)
-    assert lookup.of([0]) is lookup
-    assert lookup.propose([0], problem.rows) == ([expected], lookup)
+    lookup = PromptLookup(problem)
+    assert lookup.select([0]) is lookup
+    assert lookup.propose(problem.rows) == ([expected], lookup)

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.reading import complete, last_of, last_step, right_aligned
-from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
+from npgpt.decoding.language_model import Step, batched, complete, right_aligned
+from npgpt.errors import SettingError
+from tests.helpers.toy_language_model import Toy, ToyReader, random_logits
 
 VECTOR = st.integers(-3, 3).map(lambda value: np.array([value, 2.0 * value]))
 
@@ -28,16 +30,23 @@ def test_one_unknown_vector_makes_all_unknown(rows):
     assert complete(rows) == (rows if known else None)
 
 
-def test_the_last_step_of_a_reading_is_that_of_the_last_tokens():
-    model, hidden_of = random_logits(1, 4), random_vectors(1, 3)
-    read, toy = ToyReader(model, hidden_of=hidden_of), Toy(model, hidden_of=hidden_of)
-    next_step = last_of(read)
-    mine, theirs = next_step([[1, 2, 3], [0]], None), toy([[1, 2, 3], [0]], None)
+def test_next_step_in_batches_says_what_a_whole_language_model_says():
+    model = random_logits(1, 4)
+    one, other = batched(Toy(model)), ToyReader(model)
+    mine, whole = one([[1, 2, 3], [0]], None), other([[1, 2, 3], [0]], None)
     for _ in range(2):
-        np.testing.assert_array_equal(mine.logits, theirs.logits)
-        np.testing.assert_array_equal(mine.hidden, theirs.hidden)
-        assert mine.state == theirs.state
-        mine, theirs = next_step([[3], [2]], mine.state), toy([[3], [2]], theirs.state)
-    assert last_of(ToyReader(model))([[0]], None).hidden is None
-    reading = read([[1, 2, 3], [0]], None, keep=2)
-    np.testing.assert_array_equal(last_step(reading).logits, [model((1, 2, 3)), model((0,))])
+        np.testing.assert_array_equal(mine.logits, whole.logits)
+        assert mine.hidden is None
+        assert mine.state.select([1]).state == whole.state.select([1])
+        mine, whole = one([[3], [2]], mine.state), other([[3], [2]], whole.state)
+    with pytest.raises(SettingError, match="cannot go back"):
+        mine.state.drop([1, 0])
+
+
+def test_what_is_no_step_is_quoted():
+    with pytest.raises(SettingError, match=r"next_step gave 7; it must give a Step\(logits"):
+        batched(lambda rows, state: 7)([[0]], None)
+    with pytest.raises(SettingError, match=r"shape \(2,\) for 1 rows; it must give \(rows, vocab"):
+        batched(lambda rows, state: Step(np.zeros(2), None, None))([[0]], None)
+    with pytest.raises(SettingError, match="kind list; it must give an array of floats"):
+        batched(lambda rows, state: Step([[0.0]], None, None))([[0]], None)

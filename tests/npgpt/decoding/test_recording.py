@@ -1,6 +1,6 @@
 import numpy as np
 
-from npgpt.decoding.recording import recorded
+from npgpt.decoding.ledger import recorded
 from tests.helpers.toy_language_model import ToyReader, random_logits, random_vectors
 
 
@@ -20,7 +20,7 @@ def test_the_reading_is_handed_on_and_the_model_sees_its_own_states():
 def test_answers_outlive_the_arrays_they_came_in():
     reused = np.zeros((1, 1, 2))
 
-    def read(rows, state, *, keep=1):
+    def read(rows, state, *, keep=1, hidden=True):
         reading = ToyReader(lambda history: [0.0, 0.0])(rows, state, keep=keep)
         reused[:] = len(rows[0])
         return reading._replace(logits=reused, hidden=reused)

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate, solve
-from npgpt.decoding.problem import prepare
-from npgpt.decoding.reading import last_of
+from npgpt.decoding.decoders import generate, prepare, run_request, start
+from npgpt.decoding.request import seed_uniforms
 from npgpt.decoding.settings import Settings
 from npgpt.decoding.speculative import speculative_decoding
-from npgpt.decoding.uniforms import seed_uniforms
 from npgpt.errors import NonFiniteError, SettingError
 from tests.helpers import slow_decoding as slow
 from tests.helpers import slow_speculative
@@ -80,7 +78,7 @@ def run(problem, read, draft, **more):
     settings = Settings(**given_, **more, output_scores=True)
     drawn = uniforms if settings.draws else None
     posed = prepare(prompts, settings, drawn, decode=spell, assistant=draft)
-    return solve(posed, last_of(read), read)
+    return run_request(posed, read)
 
 
 def plain(problem):
@@ -194,7 +192,7 @@ def test_with_a_perfect_draft_every_reading_gives_all_it_can(count, prompt):
         read, draft = ToyReader(random_logits(count, 4)), ToyReader(random_logits(count, 4))
         settings = Settings(max_new_tokens=most, num_assistant_tokens=count)
         problem = prepare([1] * prompt, settings, assistant=draft)
-        told = list(speculative_decoding(read, problem))
+        told = list(speculative_decoding(start(problem, read)))
         assert len(read.calls) == len(told) == 1 + math.ceil((most - 1) / (count + 1))
         assert sum(len(new[0]) for _, new, _ in read.calls) == prompt + most - 1
         # A reading for the prompt, then one for each proposal.
@@ -213,8 +211,8 @@ def test_rows_accept_different_numbers_of_proposals():
     read, draft = ToyReader(logits_of), ToyReader(draft_of)
     problem = prepare([[0], [2]], settings, assistant=draft)
     told = [
-        [(choice.row, choice.token) for choice in choices]
-        for choices in speculative_decoding(read, problem)
+        [(choice.row.place, choice.token) for choice in choices]
+        for choices in speculative_decoding(start(problem, read))
     ]
     assert told == [
         [(0, 1), (1, 3)],
@@ -257,14 +255,16 @@ def test_how_often_a_proposal_is_accepted(size):
         uniforms.T,
         assistant=ToyReader(lambda history: draft),
     )
-    decisions = solve(problem, last_of(read), read).ledger.decisions
+    decisions = run_request(problem, read).ledger.decisions
     accepted = [d.proposed == d.token for d in decisions if d.step == 1]
     assert (len(accepted), sum(accepted)) == (parts, 8)
 
 
 def test_a_round_is_computed_when_it_is_asked_for():
     read, draft = ToyReader(random_logits(1, 3)), ToyReader(random_logits(2, 3))
-    stream = speculative_decoding(read, prepare([0], Settings(max_new_tokens=6), assistant=draft))
+    stream = speculative_decoding(
+        start(prepare([0], Settings(max_new_tokens=6), assistant=draft), read)
+    )
     assert read.calls == draft.calls == []
     next(stream)
     assert (len(read.calls), draft.calls) == (1, [])

@@ -4,12 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate
-from npgpt.decoding.problem import prepare
+from npgpt.decoding.decoders import generate, prepare, stream
+from npgpt.decoding.generation import of_choices
+from npgpt.decoding.language_model import Step, batched
+from npgpt.decoding.request import seed_uniforms
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.step import Step
-from npgpt.decoding.steps import gather, steps
-from npgpt.decoding.uniforms import seed_uniforms
 from tests.helpers.toy_language_model import Toy, ToyState, random_logits
 
 PROMPTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4)
@@ -47,21 +46,21 @@ def test_each_step_asks_about_the_running_rows_only(problem):
 def test_the_steps_add_up_to_the_result(problem):
     toy, arguments = problem
     result = generate(toy, *arguments)
-    told = list(steps(toy, prepare(*arguments)))
-    assert gather(prepare(*arguments), told) == result
+    told = list(stream(prepare(*arguments), batched(toy)))
+    assert of_choices(prepare(*arguments), told) == result
     running = set(range(len(result.sequences)))
     for choices in told:
-        assert {choice.row for choice in choices} == running
-        running -= {choice.row for choice in choices if choice.stopped is not None}
+        assert {choice.row.place for choice in choices} == running
+        running -= {choice.row.place for choice in choices if choice.stopped is not None}
     assert not running
 
 
 @given(problem=problems())
 def test_a_step_is_computed_when_it_is_asked_for(problem):
     toy, arguments = problem
-    stream = steps(toy, prepare(*arguments))
+    told = stream(prepare(*arguments), batched(toy))
     assert toy.calls == []
-    for done, _ in enumerate(stream, start=1):
+    for done, _ in enumerate(told, start=1):
         assert len(toy.calls) == done
 
 

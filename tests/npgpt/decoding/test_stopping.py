@@ -1,9 +1,9 @@
 import pytest
 
-from npgpt.decoding.problem import prepare
-from npgpt.decoding.row import Row
+from npgpt.decoding.decoders import prepare
+from npgpt.decoding.request import stop_reason
+from npgpt.decoding.scoring import Row
 from npgpt.decoding.settings import Settings
-from npgpt.decoding.stopping import stop_reason
 
 SPELLING = ["a", "b", "ab", " "]
 

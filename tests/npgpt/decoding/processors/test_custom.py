@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.processors.custom import checked, prefix_allowed
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from npgpt.errors import SettingError
 from tests.helpers.rows_and_scores import assert_same, id_sets, rows_and_scores
 

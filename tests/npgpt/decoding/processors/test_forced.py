@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.processors.forced import forced_bos, forced_eos
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, id_sets, rows_and_scores
 

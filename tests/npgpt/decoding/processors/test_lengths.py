@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.processors.lengths import exponential_decay, min_length, min_new_tokens
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
 

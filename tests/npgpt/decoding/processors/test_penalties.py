@@ -9,7 +9,7 @@ from npgpt.decoding.processors.penalties import (
     presence_penalty,
     repetition_penalty,
 )
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from tests.helpers import slow_decoding
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, rows_and_scores

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.processors.phrases import bad_words, logit_bias, sequence_bias
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, phrases, rows_and_scores
 

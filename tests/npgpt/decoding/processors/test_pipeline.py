@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.consider import last
-from npgpt.decoding.processors.pipeline import pipeline, stages
-from npgpt.decoding.row import Row
+from npgpt.decoding.processors.pipeline import pipeline
+from npgpt.decoding.scoring import Row, score
 from npgpt.decoding.settings import Settings
 from npgpt.errors import SettingError
 from tests.helpers import slow_processors as slow
@@ -168,14 +167,14 @@ def test_equals_the_plain_definitions_one_after_another(problem, data):
         reject()
     scores.setflags(write=False)
     processors = pipeline(settings, min_tokens_to_keep=least)
-    result = last(stages(processors, rows, scores))
+    result = score(rows, scores, processors).final
     np.testing.assert_array_equal(result, expected)
-    shown = stages(processors, rows, scores)
+    shown = score(rows, scores, processors).by_name
     assert list(shown) == ["model", *processors]
     np.testing.assert_array_equal(shown["model"], scores)
     np.testing.assert_array_equal([*shown.values()][-1], result)
     for index, row in enumerate(rows):
-        alone = last(stages(processors, [row], scores[index : index + 1]))
+        alone = score([row], scores[index : index + 1], processors).final
         np.testing.assert_array_equal(alone[0], result[index], "alone as among others")
 
 
@@ -187,7 +186,7 @@ def test_keeps_the_dtype_at_every_stage(problem):
     wide[:, : scores.shape[1]] = scores
     wide.setflags(write=False)
     processors = pipeline(settings, vocab_size=8, diversity=lambda rows, scores: scores)
-    for name, stage in stages(processors, rows, wide).items():
+    for name, stage in score(rows, wide, processors).by_name.items():
         assert stage.dtype == scores.dtype, name
         assert stage.shape == wide.shape, name
         assert not np.isnan(stage).any(), name
@@ -195,7 +194,7 @@ def test_keeps_the_dtype_at_every_stage(problem):
 
 def test_each_stage_shows_what_its_processor_made():
     settings = Settings(logit_bias={0: 1.0, 1: -math.inf}, suppress_tokens=[2])
-    shown = stages(pipeline(settings), [Row([0], 1)], np.zeros((1, 3)))
+    shown = score([Row([0], 1)], np.zeros((1, 3)), pipeline(settings)).by_name
     assert {name: scores.tolist() for name, scores in shown.items()} == {
         "model": [[0.0, 0.0, 0.0]],
         "logit_bias": [[1.0, -math.inf, 0.0]],
@@ -206,17 +205,17 @@ def test_each_stage_shows_what_its_processor_made():
 def test_diversity_acts_after_the_biases_and_before_the_repetition_penalty():
     settings = Settings(logit_bias={0: 5.0}, repetition_penalty=2.0)
     minus_one = pipeline(settings, diversity=lambda rows, scores: scores - 1)
-    result = last(stages(minus_one, [Row([0], 1)], np.zeros((1, 2))))
+    result = score([Row([0], 1)], np.zeros((1, 2)), minus_one).final
     np.testing.assert_array_equal(result, [[2.0, -1.0]])  # (0 + 5 - 1) / 2
 
 
 def test_an_error_names_the_function_that_is_wrong():
     settings = Settings(logits_processor=[halved, lambda rows, scores: scores * np.nan])
     with pytest.raises(SettingError, match=r"logits_processor\[1\] gave nan"):
-        last(stages(pipeline(settings), [Row([0], 1)], np.zeros((1, 2))))
+        score([Row([0], 1)], np.zeros((1, 2)), pipeline(settings))
 
 
 def test_no_function_may_allow_a_padded_column():
     settings = Settings(prefix_allowed_tokens_fn=lambda prompt, tokens: [2])
     with pytest.raises(SettingError, match="the vocabulary has 2 tokens"):
-        last(stages(pipeline(settings, vocab_size=2), [Row([0], 1)], np.zeros((1, 3))))
+        score([Row([0], 1)], np.zeros((1, 3)), pipeline(settings, vocab_size=2))

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.decoding.processors.vocabulary import begin_suppress, real_vocabulary, suppress
-from npgpt.decoding.row import Row
+from npgpt.decoding.scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
 from tests.helpers.score_rows import score_rows

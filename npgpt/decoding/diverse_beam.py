@@ -1,5 +1,6 @@
 """Diverse beam search: groups of beams, each kept away from what the earlier ones just did."""
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,18 +8,14 @@ from functools import partial
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.decoding import beam
-from npgpt.decoding.candidates import Beam
-from npgpt.decoding.generation import Generation
-from npgpt.decoding.group import Chosen
-from npgpt.decoding.problem import Problem
+from npgpt.decoding.beam import Selected, search, select
+from npgpt.decoding.beams import Beam, Hypothesis
 from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.row import Row
-from npgpt.decoding.search import search
-from npgpt.decoding.step import NextStep
+from npgpt.decoding.run import Run
+from npgpt.decoding.scoring import Row
 
 
-def group_beam_search(next_step: NextStep, problem: Problem) -> Generation:
+def diverse_beam_search(run: Run) -> list[list[Hypothesis]]:
     """Beam searches side by side, num_beam_groups G of num_beams / G beams for each prompt.
 
     Each group is what `beam_search` is, with B = num_beams / G, and stops by itself. In each step
@@ -35,9 +32,7 @@ def group_beam_search(next_step: NextStep, problem: Problem) -> Generation:
     Source: Vijayakumar et al. 2018, "Diverse Beam Search: Decoding Diverse Solutions from Neural
     Sequence Models", Algorithm 1 with Hamming diversity.
 
-    >>> from npgpt.decoding.problem import prepare
-    >>> from npgpt.decoding.settings import Settings
-    >>> from npgpt.decoding.step import Step
+    >>> from npgpt.decoding import Settings, Step, generate
     >>> class Nothing:
     ...     def select(self, rows):
     ...         return self
@@ -45,21 +40,22 @@ def group_beam_search(next_step: NextStep, problem: Problem) -> Generation:
     ...     return Step(np.log([[0.5, 0.3, 0.2]] * len(rows)), None, Nothing())
     >>> settings = Settings(num_beams=3, num_beam_groups=3, diversity_penalty=1.0, max_new_tokens=1,
     ...                     num_return_sequences=3)
-    >>> found = group_beam_search(next_step, prepare([0], settings))
+    >>> found = generate(next_step, [0], settings)
     >>> found.sequences, np.round(found.sequence_scores, 4).tolist()
     ([[0, 0], [0, 1], [0, 2]], [-0.6931, -1.204, -1.6094])
     """
     taken: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
 
-    def choose(problem: Problem, beams: Sequence[Beam], scores: Array, width: int) -> Chosen:
-        chosen = beam.choose(problem, beams, scores, width)
-        taken[_step(beams[0].row)].update(candidate.token for candidate in chosen.going)
-        return chosen
+    def select_and_count(run: Run, beams: Sequence[Beam], scores: Array, width: int) -> Selected:
+        selected = select(run, beams, scores, width)
+        taken[_step(beams[0].row)].update(candidate.token for candidate in selected.running)
+        return selected
 
-    settings = problem.settings
+    request, settings = run.request, run.request.settings
     lowered = partial(diversity, penalty=settings.diversity_penalty, taken=taken)
-    processors = pipeline(settings, vocab_size=problem.vocab_size, diversity=lowered)
-    return search(next_step, problem, processors, choose, groups=settings.num_beam_groups)
+    processors = pipeline(settings, vocab_size=request.vocab_size, diversity=lowered)
+    run = dataclasses.replace(run, processors=processors)
+    return search(run, select_and_count, groups=settings.num_beam_groups)
 
 
 def diversity(
