@@ -16,5 +16,5 @@ the exact GELU, relu, silu) are as fast as NumPy makes them. What each kernel bu
   alias.
 - `threads`: work shared out. `thresholds`: every size at which one form takes over from another.
 
-PERFORMANCE.md says how these figures were measured.
+docs/performance.md says how these figures were measured.
 """

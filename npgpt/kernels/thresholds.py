@@ -5,8 +5,8 @@ order numbers are added up, so the last bits of a result, never what is computed
 every kernel to the formula in `npgpt.ops`, within the bound of its arithmetic, on both sides of
 each of them.
 
-They were measured in turns with what they replaced, on the machine of PERFORMANCE.md's table, which
-has the ratios: 2 cores of an Intel Xeon with AVX-512, 2 threads, OpenBLAS 0.3.31. On another
+They were measured in turns with what they replaced, on the machine of docs/performance.md's table,
+which has the ratios: 2 cores of an Intel Xeon with AVX-512, 2 threads, OpenBLAS 0.3.31. On another
 processor they are guesses, if safe ones. "Numbers" are elements of an array, of float32 or float64
 alike. Two with one value mean two things, and may part.
 """
