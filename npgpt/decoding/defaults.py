@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from npgpt.decoding.compatibility import unmet
-from npgpt.decoding.settings import TABLE, Settings, from_keywords, plain
+from npgpt.decoding.settings import TABLE, Settings, validated
 from npgpt.decoding.validators import integer
 from npgpt.errors import SettingError
 
@@ -40,7 +40,7 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
     >>> settings.do_sample, settings.temperature, settings.max_length
     (False, 1.0, None)
     """
-    given, kept = plain(given), dict(defaults)
+    given, kept = validated(given), dict(defaults)
     if any("do_sample" in row.excludes and _is_on(given, name) for name, row in TABLE.items()):
         kept.pop("do_sample", None)
     merged = {name: row.default for name, row in TABLE.items()}
@@ -52,14 +52,14 @@ def filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
             idle.add(other)
     own = {name: kept[name] for name in kept if name not in given and name not in idle}
     try:
-        own = plain(own)
+        own = validated(own)
         for name in _ROWS:
             integer(1, _MOST_ROWS)(name, own.get(name) or 1)
     except SettingError as error:
         raise SettingError(
             f"the model's own settings, of its {_FILE}: {error}; or set it in the call"
         ) from None
-    return from_keywords(**own, **given)
+    return Settings(**own, **given)
 
 
 def _is_on(given: Mapping[str, Any], name: str) -> bool:

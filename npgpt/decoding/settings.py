@@ -81,14 +81,15 @@ _output = partial(_setting, stage="what is given back")
 
 
 # fmt: off
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class Settings:
     """What to decode with: one field a setting, and its row of the table.
 
     None anywhere means not given. One stop string, lists and NumPy's scalars are taken too, and
     made plain Python: lists become tuples, a mapping of biases a tuple of pairs, and each item of
-    force_words_ids a tuple of alternative phrases. Raises SettingError for a value of the wrong
-    kind or out of range, and for values that contradict each other.
+    force_words_ids a tuple of alternative phrases. Raises SettingError for a name that no setting
+    has, with the nearest one that there is, for a value of the wrong kind or out of range, and for
+    values that contradict each other.
 
     >>> Settings(eos_token_id=[3, 4], stop_strings="end").stop_strings
     ('end',)
@@ -247,15 +248,11 @@ class Settings:
         False, boolean, "keep the record of all decisions", known_to="none", option=False)
     # fmt: on
 
-    if TYPE_CHECKING:
-
-        def __init__(self, **settings: Unpack["SettingsDict"]) -> None: ...
-
-    def __post_init__(self) -> None:
-        for name, setting in TABLE.items():
-            given = getattr(self, name)
-            value = setting.default if given is None else setting.validate(name, given)
-            object.__setattr__(self, name, value)
+    def __init__(self, **settings: "Unpack[SettingsDict]") -> None:
+        given = validated(settings)
+        for name, row in TABLE.items():
+            value = given.get(name)
+            object.__setattr__(self, name, row.default if value is None else value)
         check(vars(self), TABLE)
 
     @property
@@ -277,6 +274,12 @@ class Settings:
 TABLE: Mapping[str, Setting] = {
     field.name: field.metadata["setting"] for field in dataclasses.fields(Settings)
 }
+# As help() and editors show it.
+_KEYWORDS = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=row.default)
+    for name, row in TABLE.items()
+]
+Settings.__signature__ = inspect.Signature(_KEYWORDS)  # type: ignore[attr-defined]
 
 _Integer: TypeAlias = int | np.integer[Any]
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
@@ -369,23 +372,12 @@ def lists_settings(documented: _Documented) -> _Documented:
 lists_settings(Settings)
 
 
-def from_keywords(**keywords: Any) -> Settings:
-    """The Settings of these names, for callers that take them from a person.
-
-    Raises SettingError for a name that is none, with the nearest one that is.
-
-    >>> from_keywords(top_k=5, do_sample=True).top_k
-    5
-    """
-    return Settings(**plain(keywords))
-
-
-def plain(given: Mapping[str, Any]) -> dict[str, Any]:
+def validated(given: Mapping[str, Any]) -> dict[str, Any]:
     """The values by name, each as `Settings` would hold it; whether they go together is not asked.
 
     Raises SettingError for a name that is none, with the nearest one that is, and for a bad value.
 
-    >>> plain({"stop_strings": "end", "top_k": None})
+    >>> validated({"stop_strings": "end", "top_k": None})
     {'stop_strings': ('end',), 'top_k': None}
     """
     for name, value in given.items():

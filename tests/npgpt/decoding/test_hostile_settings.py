@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.settings import from_keywords
+from npgpt.decoding.settings import Settings
 from npgpt.errors import ContextLengthError, NpgptError, PromptError, SettingError
 from tests.helpers.small_gpt import small_gpt
 
@@ -148,7 +148,7 @@ def test_a_model_cannot_ask_for_thousands_of_rows(name):
 
 def test_a_long_name_is_not_repeated():
     with pytest.raises(SettingError) as caught:
-        from_keywords(**{"top_k" * 10**5: 1})
+        Settings(**{"top_k" * 10**5: 1})
     assert len(str(caught.value)) < LONGEST
 
 

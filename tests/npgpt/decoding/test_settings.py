@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from npgpt.decoding.settings import Settings, from_keywords
+from npgpt.decoding.settings import Settings
 from npgpt.errors import SettingError
 
 INF, NAN = float("inf"), float("nan")
@@ -263,17 +263,18 @@ def test_eos_ids(eos, ids):
 )
 def test_an_unknown_name_gets_the_nearest_known_one(name, nearest):
     with pytest.raises(SettingError) as caught:
-        from_keywords(**{name: 0.25})
+        Settings(**{name: 0.25})
     for part in (name, "0.25", f"{nearest!r}"):
         assert part in str(caught.value)
 
 
 def test_a_name_like_no_other_gets_the_list():
     with pytest.raises(SettingError) as caught:
-        from_keywords(zzz=1)
+        Settings(zzz=1)
     assert all(name in str(caught.value) for name in NAMES)
 
 
 def test_known_names_become_settings():
     given = {"do_sample": True, "top_k": 7, "max_length": 5}
-    assert from_keywords(**given) == Settings(**given)
+    made = Settings(**given)
+    assert {name: getattr(made, name) for name in given} == given

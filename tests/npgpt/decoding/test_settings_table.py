@@ -20,7 +20,6 @@ from npgpt.decoding.settings import (
     Phrase,
     Settings,
     SettingsDict,
-    from_keywords,
 )
 from npgpt.errors import SettingError
 from oracle.decoding import (
@@ -133,7 +132,7 @@ ALIASES = [(alias, name) for name, row in TABLE.items() for alias in row.aliases
 @pytest.mark.parametrize(("alias", "name"), ALIASES, ids=str)
 def test_the_name_that_another_library_has_for_it_is_refused_with_ours(alias, name):
     with pytest.raises(SettingError, match=f"^'{alias}' = 1: .*; did you mean '{name}'"):
-        from_keywords(**{alias: 1})
+        Settings(**{alias: 1})
 
 
 # Settings that are no processor or filter by themselves: the module of the oracle that heeds each,
