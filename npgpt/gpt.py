@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from npgpt.arrays import Array, Mask, Tokens
 from npgpt.cached_model import CachedModel
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.config import Config
 from npgpt.decoding.decoders import prepare, run_request, stream
 from npgpt.decoding.defaults import filled, of_file

@@ -30,7 +30,7 @@ Tensors = Mapping[str, Stored]
 Rename = Callable[[Tensors, str], dict[str, Stored]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dialect:
     """What one program, or several alike, call GPT-2's tensors, and how they lay them out.
 

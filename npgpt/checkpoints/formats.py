@@ -30,7 +30,7 @@ class Reader(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Format:
     """One format of files of weights: how it is recognised, read, looked for and documented."""
 
@@ -56,6 +56,9 @@ class Format:
     written_by: str = ""
     holds: str = "tensors"
     checksums: str = "none"
+
+    def __repr__(self) -> str:
+        return f"Format({self.name!r}: {self.holds})"
 
     @property
     def pattern(self) -> str:

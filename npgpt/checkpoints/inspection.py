@@ -14,8 +14,8 @@ from npgpt.checkpoints.files import digest
 from npgpt.checkpoints.finite import is_finite
 from npgpt.checkpoints.formats import format_name, pickle_in
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.load import CONFIG, GENERATION_CONFIG, Checkpoint
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import CONFIG, GENERATION_CONFIG, Checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.tensorflow.sidecars import HPARAMS_FILE
 from npgpt.checkpoints.weights import locate
 from npgpt.config import to_json

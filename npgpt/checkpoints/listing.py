@@ -1,4 +1,4 @@
-"""What the files of a checkpoint hold, found out without reading the numbers."""
+"""Listing of a checkpoint's tensors: what its files hold, found out without reading the numbers."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class TensorEntry:
     file: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Listing:
     """What a checkpoint's files hold: `format`, the names' `prefix` and `dialect`, every tensor."""
 
@@ -29,6 +29,12 @@ class Listing:
     dialect: str
     files: tuple[Path, ...]
     tensors: tuple[TensorEntry, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"Listing({self.format!r} of {self.dialect!r}, {len(self.tensors)} tensors of "
+            f"{self.nbytes} bytes, {len(self.files)} files)"
+        )
 
     @property
     def nbytes(self) -> int:

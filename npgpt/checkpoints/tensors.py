@@ -58,13 +58,19 @@ NARROW = (FLOAT16, BFLOAT16)  # what `kernels.upcast` takes
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stored:
-    """A tensor as it lies in a file: `data` is a view of the file, read only when looked at."""
+    """A tensor as it lies in a file: `data` is a view of the file, read only when looked at.
+
+    Equal to itself alone; `same_bits` compares.
+    """
 
     dtype: DType
     data: npt.NDArray[Any]
     file: Path
+
+    def __repr__(self) -> str:
+        return f"Stored({self.dtype.name}, {self.data.shape}, {self.file.name!r})"
 
 
 def check_shape(shape: Sequence[object], dtype: DType, where: str) -> tuple[int, ...]:
@@ -189,7 +195,7 @@ def _round_to_odd(
         bits |= (bits.view(np.float32) != exact).astype(np.uint32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Weights:
     """All tensors of a model by the names that its files give them, none read yet.
 
@@ -202,6 +208,9 @@ class Weights:
     tensors: dict[str, Stored]
     config: Mapping[str, Any] | None = None
     tokenizer: Tokenizer | None = None
+
+    def __repr__(self) -> str:
+        return f"Weights({self.form!r}, {len(self.files)} files, {len(self.tensors)} tensors)"
 
 
 def same_bits(one: Stored, other: Stored) -> bool:

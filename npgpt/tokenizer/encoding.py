@@ -23,7 +23,7 @@ _CACHED_WORDS = 1 << 17
 _CACHED_LENGTH = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tokenizer:
     """GPT-2's byte-level byte-pair encoding.
 
@@ -47,6 +47,16 @@ class Tokenizer:
 
     def __post_init__(self) -> None:
         check_tokenizer(self.vocab, self.merges, self.special_tokens)
+
+    def __repr__(self) -> str:
+        return (
+            f"Tokenizer({self.vocab_size} tokens, {len(self.merges)} merges, "
+            f"special: {brief(self.special_tokens)})"
+        )
+
+    def __hash__(self) -> int:
+        # Dicts have none; tokenizers that differ are seldom of these same sizes.
+        return hash((len(self.vocab), len(self.merges), frozenset(self.special_tokens.items())))
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[object, ...]]:
         # Pickled and copied without its cache, which does not pickle.

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from npgpt.checkpoints.configuration import read_config_fields
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.tensorflow.sidecars import read_hparams
 from npgpt.checkpoints.weights import read_weights
 from npgpt.tokenizer.files import load as load_tokenizer

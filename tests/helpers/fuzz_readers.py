@@ -24,7 +24,7 @@ from npgpt.checkpoints.files import parse_json
 from npgpt.checkpoints.gguf.reader import read_gguf
 from npgpt.checkpoints.listing import listing_of
 from npgpt.checkpoints.llmc import read_llmc
-from npgpt.checkpoints.load import settle_tied_head
+from npgpt.checkpoints.loading import settle_tied_head
 from npgpt.checkpoints.npz import read_npz
 from npgpt.checkpoints.safetensors import read_safetensors
 from npgpt.checkpoints.tensorflow.bundle import read_bundle

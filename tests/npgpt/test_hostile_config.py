@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from npgpt.checkpoints.load import load as load_checkpoint
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.loading import load as load_checkpoint
+from npgpt.checkpoints.saving import save
 from npgpt.config import ALIASES, Config, from_json, to_json
 from npgpt.errors import CheckpointError, ConfigError, ContextLengthError, SettingError
 from npgpt.gpt import load

@@ -9,7 +9,7 @@ import pytest
 
 import npgpt
 from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.errors import CheckpointError
 from npgpt.model.paging import check_whole
 from tests.helpers.checkpoint_making import TINY, random_parameters

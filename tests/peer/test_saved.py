@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.config import Config
 from npgpt.model.parameters import from_arrays, to_arrays
 from oracle.bounds.compare import excess

@@ -29,7 +29,7 @@ from npgpt.checkpoints.hub.library import (
     look_up_model,
     prepare_library,
 )
-from npgpt.checkpoints.load import GENERATION_CONFIG
+from npgpt.checkpoints.loading import GENERATION_CONFIG
 from npgpt.checkpoints.weights import FILE_NAMES, weight_map
 from npgpt.errors import CheckpointError
 from npgpt.quoting import kind, quoted

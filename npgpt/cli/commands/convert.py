@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.load import Checkpoint
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import Checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.npz import NPZ, NPZ_DTYPES, NPZ_SUFFIX, read_npz, write_npz
-from npgpt.checkpoints.save import STORAGE, save
+from npgpt.checkpoints.saving import STORAGE, save
 from npgpt.checkpoints.weights import FILE_NAMES
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, saying_warnings

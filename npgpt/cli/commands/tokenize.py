@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from npgpt.checkpoints.load import tokenizer_in
+from npgpt.checkpoints.loading import tokenizer_in
 from npgpt.cli.arguments import add_model, add_text, read_prompt
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.npz import write_npz
 from npgpt.checkpoints.weights import locate
 from npgpt.config import to_json

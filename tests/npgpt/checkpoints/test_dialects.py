@@ -9,7 +9,7 @@ import torch
 import npgpt
 from npgpt.checkpoints.dialects import dialect_name, translate
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.safetensors import write_safetensors
 from npgpt.checkpoints.tensors import FLOAT32, Stored
 from npgpt.config import Config, to_json

@@ -19,7 +19,7 @@ import npgpt
 from npgpt.checkpoints.files import digest
 from npgpt.checkpoints.hub.fetch import fetch
 from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.cli.program import main
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.tokenizer.training import train

@@ -9,8 +9,8 @@ import pytest
 
 import npgpt
 from npgpt.checkpoints.hub.cache import cache_folder, check_hub_name, check_revision
-from npgpt.checkpoints.load import load as load_checkpoint
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.loading import load as load_checkpoint
+from npgpt.checkpoints.saving import save
 from npgpt.errors import CheckpointError, SettingError
 from tests.helpers.checkpoint_making import TINY, random_parameters
 

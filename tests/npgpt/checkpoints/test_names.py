@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from npgpt.checkpoints.dialects import common_prefix, without_prefix
-from npgpt.checkpoints.load import settle_tied_head
+from npgpt.checkpoints.loading import settle_tied_head
 from npgpt.checkpoints.tensors import FLOAT16, FLOAT32, Stored
 from npgpt.errors import CheckpointError
 

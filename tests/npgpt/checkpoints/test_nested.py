@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.weights import read_weights
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError

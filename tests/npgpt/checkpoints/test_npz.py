@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from npgpt.checkpoints.formats import format_name
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.npz import _MORE, parse_npy_header, read_npz, write_npz
 from npgpt.checkpoints.weights import read_weights
 from npgpt.config import to_json

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.config import to_json
 from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
 from npgpt.model.parameters import to_arrays

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.load import load as load_checkpoint
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.loading import load as load_checkpoint
+from npgpt.checkpoints.saving import save
 from npgpt.model.parameters import to_arrays
 from tests.helpers.real_data import mgm_checkpoint
 

@@ -8,8 +8,8 @@ import pytest
 import safetensors.numpy
 import torch
 
-from npgpt.checkpoints.load import load as load_checkpoint
-from npgpt.checkpoints.save import STORAGE, save
+from npgpt.checkpoints.loading import load as load_checkpoint
+from npgpt.checkpoints.saving import STORAGE, save
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import from_arrays, to_arrays
 from npgpt.tokenizer.training import train

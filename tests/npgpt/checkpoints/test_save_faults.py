@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.load import load as load_checkpoint
+from npgpt.checkpoints.loading import load as load_checkpoint
 from npgpt.checkpoints.replace_all import replace_all
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.errors import CheckpointError
 from npgpt.model.parameters import from_arrays, to_arrays
 from npgpt.tokenizer.training import train
@@ -228,8 +228,8 @@ def test_two_processes_save_at_once(tmp_path):
         write(which, tmp_path / which)
     program = """
 import sys
-from npgpt.checkpoints.load import load as load_checkpoint
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.loading import load as load_checkpoint
+from npgpt.checkpoints.saving import save
 found = load_checkpoint(sys.argv[1])
 for _ in range(8):
     save(sys.argv[2], found.config, found.parameters, found.tokenizer)

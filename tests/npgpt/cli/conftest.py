@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.config import Config
 from npgpt.gpt import GPT
 from npgpt.model.parameters import Affine

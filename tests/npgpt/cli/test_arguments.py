@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.audit.token_text import described
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.cli.arguments import describe_tokens, read_token, resolve_position
 from npgpt.cli.commands import attribute, lens, patch
 from npgpt.cli.output import number, print_grid, signed

@@ -10,7 +10,7 @@ import npgpt
 from npgpt.audit.attribution import attribute, neuron_attribution
 from npgpt.audit.frozen_norm import unembedding
 from npgpt.audit.output_directions import neuron_direction, top_tokens
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.cli.output import WIDTH, signed
 from npgpt.gpt import GPT
 from npgpt.model.parameters import from_arrays, to_arrays

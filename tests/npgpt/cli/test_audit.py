@@ -18,7 +18,7 @@ import pytest
 import npgpt
 from npgpt.audit.report import figures
 from npgpt.checkpoints.safetensors import read_safetensors
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.cli.program import main
 from npgpt.ops.softmax import log_softmax
 from tests.helpers.command_line import output, run

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.saving import save
 from npgpt.cli.commands import bench, machine
 from npgpt.config import RELEASED
 from npgpt.model.parameters import shapes

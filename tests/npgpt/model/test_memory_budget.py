@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.load import load as load_checkpoint
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints.loading import load as load_checkpoint
+from npgpt.checkpoints.saving import save
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.forward import forward

@@ -30,15 +30,24 @@ GENERATION_CONFIG = "generation_config.json"
 _COMPUTE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
-    """An opened model. `tokenizer` is None where the folder has no tokenizer's files."""
+    """An opened model. `tokenizer` is None where the folder has no tokenizer's files.
+
+    Equal to itself alone: to compare models, compare their configs and parameters.
+    """
 
     config: Config
     parameters: Parameters
     tokenizer: Tokenizer | None
     generation_config: dict[str, Any]
     listing: Listing
+
+    def __repr__(self) -> str:
+        return (
+            f"Checkpoint({self.listing.format!r} of {self.listing.dialect!r}, "
+            f"{len(self.listing.tensors)} tensors, {self.config!r}, {self.tokenizer!r})"
+        )
 
 
 def load(

@@ -11,8 +11,7 @@ import numpy as np
 from npgpt.checkpoints.configuration import CONFIG
 from npgpt.checkpoints.dialects import HEAD, PREFIX
 from npgpt.checkpoints.files import replacing
-from npgpt.checkpoints.load import GENERATION_CONFIG
-from npgpt.checkpoints.replace_all import replace_all
+from npgpt.checkpoints.loading import GENERATION_CONFIG
 from npgpt.checkpoints.safetensors import write_safetensors
 from npgpt.checkpoints.tensors import DTYPES
 from npgpt.checkpoints.weights import FILE_NAMES
@@ -49,6 +48,8 @@ def save(
     Raises SettingError for another dtype, and CheckpointError where the parameters are not those
     of the config, where a weight is too large for `dtype`, and where a file cannot be written.
     """
+    from npgpt.checkpoints.replace_all import replace_all  # which opening a model does not need
+
     if dtype not in STORAGE:
         raise SettingError(f"dtype is {dtype!r}; choose from {', '.join(STORAGE)}")
     arrays = to_arrays(parameters)
