@@ -57,6 +57,17 @@ def test_every_option_in_running_text_exists(page: str) -> None:
         assert options <= _options(command), f"npgpt {command}{rest}"
 
 
+@pytest.mark.parametrize("page", NAMES)
+def test_every_path_in_running_text_exists(page: str) -> None:
+    spans = re.findall(
+        r"`((?:tests|npgpt|oracle|docs|weights)/[\w/.*-]+|test_[\w*]+\.py)`", _prose(page)
+    )
+    missing = [
+        span for span in spans if not any(ROOT.glob(span if "/" in span else f"tests/**/{span}"))
+    ]
+    assert not missing
+
+
 def _prose(page: str) -> str:
     text = (ROOT / page).read_text(encoding="utf-8")
     return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
@@ -96,3 +107,12 @@ def _options(command: str) -> set[str]:
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         main([command, "--help"])
     return set(re.findall(r"--[a-z-]+", printed.getvalue())) | {"--help"}
+
+
+def test_every_difference_from_transformers_is_held_by_a_test_beside_it() -> None:
+    page = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if re.match(r"\| [^|]", line)]
+    assert not [line for line in lines if "<!-- test_" not in line]
+    files = (ROOT / "tests" / "peer").glob("test_*differences.py")
+    tests = [re.findall(r"^def (test_\w+)", file.read_text(), re.M) for file in files]
+    assert set(re.findall(r"\btest_\w+", page)) == {name for names in tests for name in names}
