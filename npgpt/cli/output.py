@@ -34,9 +34,13 @@ def saying_warnings() -> Iterator[None]:
         say(f"warning: {warning.message}")
 
 
-def print_json(fields: Mapping[str, Any]) -> None:
-    """Print a JSON object as one line of ASCII; null stands for a number that is not finite."""
-    print(json.dumps(_finite(fields), allow_nan=False))
+def print_json(command: str, fields: Mapping[str, Any]) -> None:
+    """Print a JSON object as one line of ASCII; null stands for a number that is not finite.
+
+    Its first field names its schema, `npgpt.COMMAND/1`, which is docs/schemas/COMMAND.json. The
+    number grows when a field goes or means something else.
+    """
+    print(json.dumps({"schema": f"npgpt.{command}/1", **_finite(fields)}, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

@@ -30,7 +30,7 @@ from npgpt.cli.output import say
 from npgpt.errors import NpgptError, SettingError
 from npgpt.versions import versions
 
-_COMMANDS = (
+COMMANDS = (
     generate.COMMAND,
     score.COMMAND,
     tokenize.COMMAND,
@@ -94,7 +94,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.version:
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
     elif arguments.command is None:
-        names = ", ".join(command.name for command in _COMMANDS)
+        names = ", ".join(command.name for command in COMMANDS)
         raise SettingError(f"no command is given; give one of {names}; see npgpt --help")
     else:
         if left_over:
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the versions and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for command in _COMMANDS:
+    for command in COMMANDS:
         _add(commands, command)
     return parser
 

@@ -85,7 +85,7 @@ def _run(arguments: Namespace) -> None:
     if arguments.sort == _SIZE:
         parts = largest_first(parts)
     if arguments.json:
-        print_json(_fields(gpt, reading, parts))
+        print_json("attribute", _fields(gpt, reading, parts))
     else:
         _print(gpt, reading, parts, arguments.top)
 

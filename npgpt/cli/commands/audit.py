@@ -80,7 +80,7 @@ def _run(arguments: Namespace) -> int:
     audited = audit(gpt, prompt, name=name, settings=settings, seed=seed)
     written = _write(arguments, gpt, audited)
     if arguments.json:
-        print_json(audited.facts)
+        print_json("audit", audited.facts)
     else:
         print_summary(audited.facts)
         for path in written:
@@ -104,7 +104,10 @@ def _verify(arguments: Namespace) -> int:
             raise SettingError(f"--verify and {name} are given; --verify goes alone: give one")
     found = verdict(saved.verify(saved.load(arguments.verify), load_model(arguments)))
     if arguments.json:
-        print_json({"trace": str(arguments.verify), "versions": versions(), "verified": found})
+        print_json(
+            "audit-verify",
+            {"trace": str(arguments.verify), "versions": versions(), "verified": found},
+        )
     else:
         print_verdict(found)
     return 0 if found["ok"] else 1

@@ -66,7 +66,7 @@ def _run(arguments: Namespace) -> None:
         **machine._asdict(),
     }
     if arguments.json:
-        print_json({**about, "rows": [row._asdict() for row in rows]})
+        print_json("bench", {**about, "rows": [row._asdict() for row in rows]})
     else:
         _print(about, machine, rows)
 

@@ -63,7 +63,7 @@ def _run(arguments: Namespace) -> None:
     (_write_npz if form == _NPZ else _write_folder)(target, checkpoint, dtype)
     facts = _facts(arguments.source, target, form, dtype, checkpoint)
     if arguments.json:
-        print_json(facts)
+        print_json("convert", facts)
     else:
         _print(facts)
 

@@ -81,7 +81,7 @@ def _run(arguments: Namespace) -> int:
         facts = _facts(arguments, pair[0], found)
         del pair  # or Windows would keep the files that it maps
     if arguments.json:
-        print_json(facts)
+        print_json("diff", facts)
     else:
         _print(arguments, found)
     return 0 if found.first is None else _DIFFERENT

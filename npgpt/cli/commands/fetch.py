@@ -38,6 +38,7 @@ def _run(arguments: Namespace) -> None:
         print(fetched.folder)
         return
     print_json(
+        "fetch",
         {
             "model": arguments.name,
             "revision": arguments.revision,
@@ -47,7 +48,7 @@ def _run(arguments: Namespace) -> None:
                 {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
                 for path in fetched.files
             ],
-        }
+        },
     )
 
 

@@ -145,7 +145,7 @@ def _print_json(gpt: GPT, found: Generation, given: dict[str, Any], seed: int) -
         "seed": seed,
         "versions": versions(),
     }
-    print_json(fields | ({"ledger": ledger_data(gpt, found)} if found.ledger else {}))
+    print_json("generate", fields | ({"ledger": ledger_data(gpt, found)} if found.ledger else {}))
 
 
 def _sequence(found: Generation, row: int) -> dict[str, Any]:

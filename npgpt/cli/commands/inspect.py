@@ -33,7 +33,7 @@ def _run(arguments: Namespace) -> None:
     with saying_warnings():
         facts, refused = inspect_with_error(path)
     if arguments.json:
-        print_json(facts)
+        print_json("inspect", facts)
     else:
         _print(facts)
     if refused is not None:

@@ -63,7 +63,7 @@ def _run(arguments: Namespace) -> None:
     at = list(range(len(row))) if is_all else [resolve_position(arguments.position, len(row))]
     reading = lens(gpt, row, at, top=top)
     if arguments.json:
-        print_json(_fields(gpt, reading))
+        print_json("lens", _fields(gpt, reading))
     elif is_all:
         _print_all(gpt, reading)
     else:

@@ -130,7 +130,7 @@ def _run(arguments: Namespace) -> None:
     reading = patching.run_changed(gpt, row, change, groups, metric)
     fields = _fields(gpt, arguments, reading, names[0], token, against)
     if arguments.json:
-        print_json(fields)
+        print_json("patch", fields)
     else:
         print_tables(gpt, fields)
 

@@ -49,6 +49,7 @@ def _run(arguments: Namespace) -> None:
     scored = int(np.count_nonzero(~np.isnan(score.log_probabilities)))
     if arguments.json:
         print_json(
+            "score",
             {
                 "tokens": score.tokens,
                 "pieces": pieces(gpt.tokenizer, score.tokens),
@@ -58,7 +59,7 @@ def _run(arguments: Namespace) -> None:
                 "perplexity": score.perplexity,
                 "window": window,
                 "stride": stride,
-            }
+            },
         )
         return
     _print_tokens(gpt, score)

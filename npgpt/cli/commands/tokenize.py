@@ -32,7 +32,9 @@ def _run(arguments: Namespace) -> None:
     tokens = tokenizer.encode(given) if isinstance(given, str) else given
     text = tokenizer.decode(tokens)
     if arguments.json:
-        print_json({"tokens": tokens, "pieces": pieces(tokenizer, tokens), "text": text})
+        print_json(
+            "tokenize", {"tokens": tokens, "pieces": pieces(tokenizer, tokens), "text": text}
+        )
     elif isinstance(given, str):
         print_table([("id", "token"), *((str(t), piece(tokenizer, t)) for t in tokens)], left=0)
         print(f"\n{len(tokens)} tokens")
