@@ -3,6 +3,13 @@
 `generate` continues rows of token ids by whichever decoder the `Settings` name, over any function
 that gives the logits of what comes next. What it gives back is a `Generation`; with
 `output_ledger=True` that has a `Ledger` of every decision, which `replay` repeats without a model.
+A model that reads several tokens at once is a `LanguageModel`: `prepare` checks what it is asked,
+and `run_request` runs it.
+
+To read on: `scoring` (rows, scores, probabilities), `language_model` (what is asked of a model),
+`run` (what a decoder works with), `sampling` (the shortest decoder), `decoders` (the table of
+them); then `beam`, `contrastive`, `speculative`. `settings` has the table of settings,
+`processors` a function for each formula, `generation` and `ledger` the results.
 
 >>> import numpy as np
 >>> from npgpt.decoding import Settings, Step, generate
@@ -19,11 +26,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npgpt.decoding.decoders import DECODERS, generate, replay
+    from npgpt.decoding.decoders import DECODERS, generate, prepare, replay, run_request
     from npgpt.decoding.generation import Generation
     from npgpt.decoding.language_model import LanguageModel, NextStep, Reading, State, Step
     from npgpt.decoding.ledger import Ledger
-    from npgpt.decoding.request import seed_uniforms, uniform_shape
+    from npgpt.decoding.request import Request, seed_uniforms, uniform_shape
     from npgpt.decoding.run import Decision
     from npgpt.decoding.scoring import Row
     from npgpt.decoding.settings import Settings
@@ -36,12 +43,15 @@ __all__ = [
     "Ledger",
     "NextStep",
     "Reading",
+    "Request",
     "Row",
     "Settings",
     "State",
     "Step",
     "generate",
+    "prepare",
     "replay",
+    "run_request",
     "seed_uniforms",
     "uniform_shape",
 ]
@@ -55,11 +65,14 @@ _MODULES = {
     "Ledger": "ledger",
     "NextStep": "language_model",
     "Reading": "language_model",
+    "Request": "request",
     "Row": "scoring",
     "Settings": "settings",
     "State": "language_model",
     "Step": "language_model",
     "generate": "decoders",
+    "prepare": "decoders",
+    "run_request": "decoders",
     "replay": "decoders",
     "seed_uniforms": "request",
     "uniform_shape": "request",

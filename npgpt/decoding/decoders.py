@@ -39,14 +39,14 @@ class TokenByToken(NamedTuple):
     """A decoder that decides one token after another, as a row of the table.
 
     runs: whether it is the one for these settings, with a draft model or without, where no row
-    before it is. goes_back: whether it looks at hidden states, or takes tokens back, so that a
-    plain `next_step` must be asked one token at a time.
+    before it is. every_token: whether it looks at hidden states, or takes tokens back, so that
+    a plain `next_step` must be asked about every token by itself.
     """
 
     name: str
     runs: Callable[[Settings, bool], bool]
     function: Callable[[Run], Iterator[list[Choice]]]
-    goes_back: bool = False
+    every_token: bool = False
 
 
 class Search(NamedTuple):
@@ -55,7 +55,7 @@ class Search(NamedTuple):
     name: str
     runs: Callable[[Settings, bool], bool]
     function: Callable[[Run], list[list[Hypothesis]]]
-    goes_back: bool = False
+    every_token: bool = False
 
 
 # fmt: off
@@ -66,10 +66,10 @@ _ROWS: tuple[TokenByToken | Search, ...] = (
     Search("beam sampling", lambda s, draft: s.num_beams > 1 and s.draws, beam_search),
     Search("beam search", lambda s, draft: s.num_beams > 1, beam_search),
     TokenByToken("contrastive search", lambda s, draft: s.penalty_alpha is not None,
-                 contrastive_search, goes_back=True),
+                 contrastive_search, every_token=True),
     TokenByToken("speculative decoding",
                  lambda s, draft: draft or s.prompt_lookup_num_tokens is not None,
-                 speculative_decoding, goes_back=True),
+                 speculative_decoding, every_token=True),
     TokenByToken("sampling", lambda s, draft: s.draws, greedy_or_sampling),
     TokenByToken("greedy", lambda s, draft: True, greedy_or_sampling),
 )
@@ -131,7 +131,7 @@ def generate(
         negative_prompt=negative_prompt,
         assistant=None if assistant is None else one_by_one(assistant),
     )
-    alone = DECODERS[request.decoder].goes_back or settings.output_ledger
+    alone = DECODERS[request.decoder].every_token or settings.output_ledger
     return run_request(request, one_by_one(next_step) if alone else batched(next_step))
 
 
@@ -168,7 +168,7 @@ def prepare(
             "give decode, or leave stop_strings out"
         )
     name = decoder(settings, assistant=assistant is not None)
-    if assistant is not None and name != "speculative decoding":
+    if assistant is not None and DECODERS[name].function is not speculative_decoding:
         raise SettingError(
             f"an assistant is given, but the settings ask for {name}; speculative decoding is "
             "greedy or samples, with one beam and no penalty_alpha"

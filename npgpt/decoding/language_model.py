@@ -35,7 +35,7 @@ class RewindableState(State, Protocol):
         """The state of these rows: fewer, reordered or repeated."""
         ...
 
-    def drop(self, counts: Sequence[int]) -> "RewindableState":
+    def rewind(self, counts: Sequence[int]) -> "RewindableState":
         """The state as it was before the last counts[r] tokens of row r were read."""
         ...
 
@@ -69,7 +69,7 @@ class LanguageModel(Protocol):
     ) -> Reading:
         """Read the new tokens of each row, of any number, after those that `state` has read.
 
-        state: None at the start, later that of a reading before, or what its `select` or `drop`
+        state: None at the start, later that of a reading before, or what its `select` or `rewind`
         gave. A row that `state` knows may have no new token, as long as another has some: it stays
         as it was. keep: of how many of the last tokens of each row the logits are wanted. hidden:
         whether hidden states are; where they are not, there need be none.
@@ -134,7 +134,7 @@ class _ForwardOnly(NamedTuple):
     def select(self, rows: Sequence[int]) -> "_ForwardOnly":
         return _ForwardOnly(self.state.select(rows))
 
-    def drop(self, counts: Sequence[int]) -> "_ForwardOnly":
+    def rewind(self, counts: Sequence[int]) -> "_ForwardOnly":
         raise SettingError("a state of next_step cannot go back; read `one_by_one` instead")
 
 
@@ -184,7 +184,7 @@ class _StateAfterEach(NamedTuple):
     def select(self, rows: Sequence[int]) -> "_StateAfterEach":
         return _StateAfterEach(tuple(self.states[row] for row in rows))
 
-    def drop(self, counts: Sequence[int]) -> "_StateAfterEach":
+    def rewind(self, counts: Sequence[int]) -> "_StateAfterEach":
         return _StateAfterEach(without_last(self.states, counts))
 
 
@@ -235,8 +235,8 @@ class _Pair(NamedTuple):
     def select(self, rows: Sequence[int]) -> "_Pair":
         return _Pair(self.of_prompt.select(rows), self.of_negative.select(rows))
 
-    def drop(self, counts: Sequence[int]) -> "_Pair":
-        return _Pair(self.of_prompt.drop(counts), self.of_negative.drop(counts))
+    def rewind(self, counts: Sequence[int]) -> "_Pair":
+        return _Pair(self.of_prompt.rewind(counts), self.of_negative.rewind(counts))
 
 
 def check_logits(logits: Array, rows: int, *, source: str) -> None:

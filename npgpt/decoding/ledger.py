@@ -157,7 +157,7 @@ class _Replayed(NamedTuple):
     def select(self, rows: Sequence[int]) -> _Replayed:
         return _Replayed(tuple(self.tokens[row] for row in rows))
 
-    def drop(self, counts: Sequence[int]) -> _Replayed:
+    def rewind(self, counts: Sequence[int]) -> _Replayed:
         return _Replayed(without_last(self.tokens, counts))
 
 
@@ -170,8 +170,8 @@ class _Recorded(NamedTuple):
     def select(self, rows: Sequence[int]) -> _Recorded:
         return _Recorded(tuple(self.tokens[row] for row in rows), self.state.select(rows))
 
-    def drop(self, counts: Sequence[int]) -> _Recorded:
-        return _Recorded(without_last(self.tokens, counts), self.state.drop(counts))
+    def rewind(self, counts: Sequence[int]) -> _Recorded:
+        return _Recorded(without_last(self.tokens, counts), self.state.rewind(counts))
 
 
 def _longer(

@@ -16,9 +16,10 @@ from npgpt.ops.softmax import log_softmax
 
 # Token ids of several rows, each as long as it is.
 Rows: TypeAlias = tuple[tuple[int, ...], ...]
-# Stages that are no processor's. The scores of all but contrastive search are logarithms, up to a
-# constant, of what tokens are chosen by.
+# Stages that are no processor's
 MODEL, LOG_SOFTMAX, GUIDANCE, CONTRASTIVE = "model", "log_softmax", "guidance_scale", "contrastive"
+# Stages whose scores are not logarithms up to a constant, so that their softmax means nothing
+NOT_LOGARITHMS = frozenset({CONTRASTIVE})
 
 
 class Row(NamedTuple):

@@ -67,7 +67,7 @@ def speculative_decoding(run: Run) -> Iterator[list[Choice]]:
         rows = [decided[index][-1].row for index in going]
         rejected = [len(positions[index].rows) - len(decided[index]) for index in going]
         state = state if len(going) == len(positions) else state.select(going)
-        state = state.drop(rejected) if any(rejected) else state
+        state = state.rewind(rejected) if any(rejected) else state
         draft = proposer(run, rows, width=width) if draft is None else draft.select(going)
         proposals, draft = draft.propose(rows)
         new = [[row.tokens[-1], *more] for row, more in zip(rows, proposals, strict=True)]
@@ -168,7 +168,7 @@ class DraftModel:
         pairs = zip(self.history, rows, strict=True)
         kept = tuple(tokens[: _common(tokens, row.tokens)] for tokens, row in pairs)
         counts = [len(old) - len(new) for old, new in zip(self.history, kept, strict=True)]
-        state = self.state.drop(counts) if any(counts) else self.state
+        state = self.state.rewind(counts) if any(counts) else self.state
         return dataclasses.replace(self, state=state, history=kept)
 
     def _may_guess(self, row: Row, start: Row) -> bool:

@@ -30,10 +30,10 @@ class RowCaches(NamedTuple):
         """The caches of these rows: fewer, reordered or repeated."""
         return RowCaches(tuple(self.caches[row] for row in rows))
 
-    def drop(self, counts: Sequence[int]) -> RowCaches:
+    def rewind(self, counts: Sequence[int]) -> RowCaches:
         """The caches as if the last counts[r] tokens of row r had not been read."""
         pairs = zip(self.caches, counts, strict=True)
-        return RowCaches(tuple(cache.drop([count]) for cache, count in pairs))
+        return RowCaches(tuple(cache.rewind([count]) for cache, count in pairs))
 
 
 def batch_invariant_logits(

@@ -110,7 +110,7 @@ class Cache:
             shared = shared._replace(source=shared.source[rows])
         return Cache(self.real[rows], self._own.copy(rows, self._own_length, 1), shared)
 
-    def drop(self, counts: Sequence[int]) -> Cache:
+    def rewind(self, counts: Sequence[int]) -> Cache:
         """The cache as if the last counts[r] tokens of row r had not been read.
 
         Padding is not counted. Where rows drop different numbers, the positions dropped become

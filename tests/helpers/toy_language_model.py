@@ -21,9 +21,9 @@ class ToyState:
         assert len(rows) > 0, "a decoder has no use for a state without rows"
         return ToyState(tuple(self.histories[row] for row in rows))
 
-    def drop(self, counts: Sequence[int]) -> "ToyState":
+    def rewind(self, counts: Sequence[int]) -> "ToyState":
         pairs = list(zip(self.histories, counts, strict=True))
-        assert all(0 <= count <= len(history) for history, count in pairs), "nothing to drop"
+        assert all(0 <= count <= len(history) for history, count in pairs), "nothing to rewind"
         return ToyState(tuple(history[: len(history) - count] for history, count in pairs))
 
 

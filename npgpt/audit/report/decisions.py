@@ -9,6 +9,7 @@ from npgpt.arrays import Array
 from npgpt.audit.token_text import label
 from npgpt.decoding.generation import Generation
 from npgpt.decoding.run import Decision
+from npgpt.decoding.scoring import NOT_LOGARITHMS
 from npgpt.gpt import GPT
 from npgpt.ops.softmax import softmax
 
@@ -67,7 +68,7 @@ def _told(decision: Decision, data: dict[str, Any], name: Callable[[int], str]) 
     if decision.token is not None:
         told["text"] = name(decision.token)
         stage, scores = list(decision.stages.items())[-1]
-        if stage != "contrastive":  # its scores are no logarithms
+        if stage not in NOT_LOGARITHMS:
             told["probability"] = float(softmax(scores.astype(np.float64))[decision.token])
     return told
 
@@ -84,7 +85,7 @@ def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
         likely = stage_probabilities(name, scores)
         top = [
             {"token": token, "piece": label(gpt, token), "score": float(scores[token]),
-             "probability": None if name == "contrastive" else float(likely[token])}
+             "probability": None if name in NOT_LOGARITHMS else float(likely[token])}
             for token in candidates[:LISTED].tolist()
         ]  # fmt: skip
         stages.append(
@@ -100,4 +101,4 @@ def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:
 
 def stage_probabilities(stage: str, scores: Array) -> Array:
     """What scores stand for: shares of the whole. Contrastive scores are no logarithms."""
-    return scores if stage == "contrastive" else softmax(scores.astype(np.float64))
+    return scores if stage in NOT_LOGARITHMS else softmax(scores.astype(np.float64))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from npgpt.decoding.decoders import DECODERS as TABLE
 from npgpt.decoding.decoders import generate
 from npgpt.decoding.language_model import Step
 from npgpt.decoding.settings import Settings
@@ -85,6 +86,10 @@ def rounding(arrays):
     """How far rounding may move a score, where they are as large as these."""
     finite = np.abs(np.concatenate([array[np.isfinite(array)] for array in arrays]))
     return gamma(ROUNDINGS, "float64") * max(1.0, finite.max(initial=0))
+
+
+def test_every_decoder_has_its_twin():
+    assert set(TABLE) == set(DECODERS)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

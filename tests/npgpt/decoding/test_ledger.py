@@ -160,6 +160,6 @@ def test_rows_of_different_lengths_are_aligned_to_the_right():
     reading = ledger.read([[0, 1], [2]], None, keep=2)
     assert reading.logits[..., 0].tolist() == [[1.0, 2.0], [0.0, 3.0]]
     assert reading.hidden[..., 0].tolist() == [[-1.0, -2.0], [0.0, -3.0]]
-    state = reading.state.select([1, 0, 0]).drop([1, 2, 1])
+    state = reading.state.select([1, 0, 0]).rewind([1, 2, 1])
     again = ledger.read([[2], [], [1]], state)
     assert again.logits[[0, 2], 0, 0].tolist() == [3.0, 2.0]

@@ -20,7 +20,7 @@ def programs(draw):
     )
     count, lengths, steps = len(rows), [len(row) for row in rows], []
     for _ in range(draw(st.integers(0, 4))):
-        what = draw(st.sampled_from(["read", "select", "drop"]))
+        what = draw(st.sampled_from(["read", "select", "rewind"]))
         if what == "read":
             more = draw(st.lists(NEW, min_size=count, max_size=count).filter(any))
             steps.append((what, more))

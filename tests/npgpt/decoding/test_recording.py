@@ -12,7 +12,7 @@ def test_the_reading_is_handed_on_and_the_model_sees_its_own_states():
     for rows in ([[1], [0, 0], [0]], [[2, 2], [], [1]]):
         np.testing.assert_array_equal(one.logits, other.logits)
         np.testing.assert_array_equal(one.hidden, other.hidden)
-        states = [r.state.select([1, 0, 0]).drop([1, 0, 1]) for r in (one, other)]
+        states = [r.state.select([1, 0, 0]).rewind([1, 0, 1]) for r in (one, other)]
         one, other = plain(rows, states[0], keep=2), listening(rows, states[1], keep=2)
     assert plain.calls == heard.calls
 

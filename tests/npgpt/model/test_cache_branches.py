@@ -149,29 +149,29 @@ def test_a_tap_sees_all_keys_of_a_beam_in_order_and_may_edit_them(data, model, n
 
 def test_dropping_marks_or_cuts(model):
     past = read(model, 5, 4)  # the second row has padding in front
-    assert past.drop([0, 0]).real.tolist() == past.real.tolist()
-    assert past.drop([2, 0]).real.tolist() == [[1, 1, 1, 0, 0], [0, 1, 1, 1, 1]]
-    assert past.drop([2, 1]).real.tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
-    assert past.drop([2, 1]).drop([1, 1]).real.tolist() == [[1, 1, 0], [0, 1, 1]]
+    assert past.rewind([0, 0]).real.tolist() == past.real.tolist()
+    assert past.rewind([2, 0]).real.tolist() == [[1, 1, 1, 0, 0], [0, 1, 1, 1, 1]]
+    assert past.rewind([2, 1]).real.tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
+    assert past.rewind([2, 1]).rewind([1, 1]).real.tolist() == [[1, 1, 0], [0, 1, 1]]
     for everything in (past, past.select([0, 0])):
-        left = everything.drop(everything.real.sum(axis=1))
+        left = everything.rewind(everything.real.sum(axis=1))
         assert left.length == 0
         assert left.select([1, 1, 0]).layer(0)[2] is None  # nothing to share
     right = model.run(np.ones((1, 4), int), mask=np.array([[1, 1, 0, 0]])).past
-    assert right.drop([1]).real.tolist() == [[1]]
+    assert right.rewind([1]).real.tolist() == [[1]]
 
 
 @pytest.mark.parametrize("counts", [[1], [1, 2, 0], [-1, 0], [0, 3], [0.0, 1.0], [True, False], 1])
 def test_dropping_what_is_not_there_is_refused(model, counts):
     with pytest.raises(SettingError, match=r"cannot be dropped.*\[3, 2\]"):
-        read(model, 3, 2).drop(counts)
+        read(model, 3, 2).rewind(counts)
 
 
 def test_dropping_all_that_beams_read_leaves_not_a_bit(model):
     """The prompt's end and the beams' own tokens are split alike, so the arithmetic is the same."""
     beams = read(model, 6).select([0, 0])
     beams = model.run(np.array([[1], [2]]), past=beams).past
-    again = model.run(np.array([[3, 4], [4, 4]]), past=beams).past.drop([2, 2])
+    again = model.run(np.array([[3, 4], [4, 4]]), past=beams).past.rewind([2, 2])
     tokens = np.array([[0], [3]])
     plain, dropped = (model.run(tokens, past=past) for past in (beams, again))
     assert np.array_equal(dropped.logits, plain.logits)
@@ -182,20 +182,20 @@ def test_dropping_all_that_beams_read_leaves_not_a_bit(model):
 def test_dropping_changes_nothing_in_the_cache_it_came_from(model, counts):
     for past in (read(model, 3, 3), read(model, 1, past=read(model, 2)).select([0, 0])):
         before = arrays(past)
-        model.run(np.ones((2, 2), int), past=past.drop(counts))
+        model.run(np.ones((2, 2), int), past=past.rewind(counts))
         assert all(map(np.array_equal, arrays(past), before))
 
 
 def test_a_long_run_of_rejected_proposals_keeps_no_more_than_what_was_accepted(model):
     past = read(model, 5)
     for kept in range(50):
-        past = model.run(np.ones((1, 4), int), past=past).past.drop([3])
+        past = model.run(np.ones((1, 4), int), past=past).past.rewind([3])
         assert past.length == kept + 6
 
 
 def test_dropping_does_not_copy_the_prompt(model):
     past = read(model, 300)
-    for dropped, length in ((past.drop([3]), 297), (past.drop([3]).drop([2]), 295)):
+    for dropped, length in ((past.rewind([3]), 297), (past.rewind([3]).rewind([2]), 295)):
         own, _, shared = dropped.layer(1)
         assert np.shares_memory(shared.key, past.layer(1)[0])
         assert (shared.length, own.shape[2]) == (length, 0)

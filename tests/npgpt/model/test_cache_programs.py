@@ -63,11 +63,11 @@ class Runs:
         chosen = self.data.draw(st.lists(place, min_size=1, max_size=5))
         self.held.append((past.select(chosen), [texts[row] for row in chosen]))
 
-    def drop(self):
+    def rewind(self):
         past, texts = self.any()
         counts = [self.data.draw(st.integers(0, len(text))) for text in texts]
         kept = [text[: len(text) - count] for text, count in zip(texts, counts, strict=True)]
-        self.held.append((past.drop(counts), kept))
+        self.held.append((past.rewind(counts), kept))
 
 
 @whole_models
@@ -76,7 +76,7 @@ def test_any_program_is_every_row_alone(data, model):
     """Caches that were gone on from stay as they were: in the end, each goes on once more."""
     runs = Runs(data, model)
     runs.start()
-    actions = [runs.start, runs.read, runs.read, runs.select, runs.select, runs.drop]
+    actions = [runs.start, runs.read, runs.read, runs.select, runs.select, runs.rewind]
     for action in data.draw(st.lists(st.sampled_from(actions), max_size=STEPS)):
         action()
     for past, texts in data.draw(st.permutations(runs.held)):
@@ -112,9 +112,9 @@ def test_proposals_read_and_dropped_are_never_read(data, model):
         past, texts = runs.held.pop()
         counts = [data.draw(st.integers(0, length)) for length in lengths]
         kept = [text[: len(text) - count] for text, count in zip(texts, counts, strict=True)]
-        runs.held.append((past.drop(counts), kept))
+        runs.held.append((past.rewind(counts), kept))
     row = data.draw(rows(model))
-    dropped = runs.held[-1][0].drop([len(text) for text in runs.held[-1][1]])
+    dropped = runs.held[-1][0].rewind([len(text) for text in runs.held[-1][1]])
     again = model.run(np.repeat(row[None], len(texts), axis=0), past=dropped)
     first = model.run(np.repeat(row[None], len(texts), axis=0))
     assert np.array_equal(again.logits, first.logits)  # nothing is left: not a bit differs

@@ -40,7 +40,7 @@ def test_next_step_in_batches_says_what_a_whole_language_model_says():
         assert mine.state.select([1]).state == whole.state.select([1])
         mine, whole = one([[3], [2]], mine.state), other([[3], [2]], whole.state)
     with pytest.raises(SettingError, match="cannot go back"):
-        mine.state.drop([1, 0])
+        mine.state.rewind([1, 0])
 
 
 def test_what_is_no_step_is_quoted():
