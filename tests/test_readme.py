@@ -116,3 +116,19 @@ def test_every_difference_from_transformers_is_held_by_a_test_beside_it() -> Non
     files = (ROOT / "tests" / "peer").glob("test_*differences.py")
     tests = [re.findall(r"^def (test_\w+)", file.read_text(), re.M) for file in files]
     assert set(re.findall(r"\btest_\w+", page)) == {name for names in tests for name in names}
+
+
+def test_the_layers_of_the_design_are_those_that_the_linter_checks() -> None:
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^  ([a-z_]+(?: \| [a-z_]+)*)(?: {2,}.*)?$", design, re.M)
+    contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    layers = re.findall(r'^    "((?:npgpt|oracle)\..*)",$', contracts, re.M)
+    named = {
+        " | ".join(name.split(".")[1] for name in layer.split(" | "))
+        for layer in layers
+        if "->" not in layer
+    }
+    below = ("config", "__main__", "quoting", "errors")  # shown in part, or not at all
+    assert {layer for layer in named if not layer.startswith(below)} | {"config | trace"} == set(
+        shown
+    )
