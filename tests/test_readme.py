@@ -132,3 +132,9 @@ def test_the_layers_of_the_design_are_those_that_the_linter_checks() -> None:
     assert {layer for layer in named if not layer.startswith(below)} | {"config | trace"} == set(
         shown
     )
+
+
+def test_every_schema_is_listed() -> None:
+    folder = ROOT / "docs" / "schemas"
+    listed = re.findall(r"\]\((\S+\.json)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert listed == sorted(path.name for path in folder.glob("*.json"))
