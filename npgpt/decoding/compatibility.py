@@ -24,6 +24,8 @@ class Setting:
     names of `NEEDS`; any of them is enough. excludes: settings that cannot be on beside it.
     file_off: the values by which a generation_config.json switches it off, besides.
 
+    holds_ids: whether the integers in its value are ids of tokens, which a vocabulary must have.
+
     stage: where it acts, which is also the heading over it. help: what it does, in one line, in
     which N, X, IDS and TEXT stand for its value, and names in backquotes for other settings.
     detail: the rest of it. known_to: who else has it. aliases: how others spell it. option: whether
@@ -36,6 +38,7 @@ class Setting:
     needs: tuple[str, ...]
     excludes: tuple[str, ...]
     file_off: tuple[Any, ...]
+    holds_ids: bool
     stage: str
     help: str
     detail: str

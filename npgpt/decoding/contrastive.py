@@ -113,7 +113,7 @@ def top_tokens(scores: Array, count: int) -> list[int]:
     >>> top_tokens(np.array([1.0, 3.0, 1.0, -np.inf]), 2), top_tokens(np.array([-np.inf]), 2)
     ([1, 0], [])
     """
-    ids = np.flatnonzero(masks.likeliest(scores[None], count)[0] & (scores > -np.inf))
+    ids = np.flatnonzero(masks.top_mask(scores[None], count)[0] & (scores > -np.inf))
     return [int(token) for token in ids[np.argsort(-scores[ids], kind="stable")]]
 
 

@@ -1,7 +1,6 @@
 """Prompts: rows of token ids, how long each may become, and whether they fit the vocabulary."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -69,14 +68,13 @@ def check_vocabulary(prompts: Rows, settings: Settings, vocab_size: int) -> None
                 f"row {index} of the prompt holds token id {brief(max(row))}; the vocabulary "
                 f"has {vocab_size} tokens, so give ids from 0 to {vocab_size - 1}"
             )
-    for name, ids in _ids(settings):
-        for token in ids:
-            if token >= vocab_size:
-                raise SettingError(
-                    f"{name} is {brief(getattr(settings, name))}; the vocabulary has "
-                    f"{vocab_size} tokens, so give ids from 0 to {vocab_size - 1}, "
-                    f"not {brief(token)}"
-                )
+    for name, token in settings.token_ids():
+        if token >= vocab_size:
+            raise SettingError(
+                f"{name} is {brief(getattr(settings, name))}; the vocabulary has "
+                f"{vocab_size} tokens, so give ids from 0 to {vocab_size - 1}, "
+                f"not {brief(token)}"
+            )
 
 
 def row_limits(
@@ -133,21 +131,6 @@ def check_room(
                     f"{room} new ones; the model's context holds {context_length}: shorten the "
                     "negative prompt or ask for fewer"
                 )
-
-
-def _ids(settings: Settings) -> Iterator[tuple[str, Iterable[int]]]:
-    """The ids in the settings that must be some token's. The model never sees a pad."""
-    s = settings
-    bos = s.forced_bos_token_id
-    yield "eos_token_id", s.eos_token_ids
-    yield "forced_bos_token_id", () if bos is None else (bos,)
-    yield "forced_eos_token_id", s.forced_eos_token_ids
-    yield "suppress_tokens", s.suppress_tokens
-    yield "begin_suppress_tokens", s.begin_suppress_tokens
-    yield "bad_words_ids", chain(*s.bad_words_ids)
-    yield "sequence_bias", chain(*(phrase for phrase, _ in s.sequence_bias))
-    yield "logit_bias", (token for token, _ in s.logit_bias)
-    yield "force_words_ids", chain(*chain(*(s.force_words_ids or ())))
 
 
 def _row(row: Any, index: int) -> tuple[int, ...]:

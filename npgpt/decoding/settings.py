@@ -10,7 +10,7 @@ import difflib
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
@@ -50,6 +50,7 @@ def _setting(
     needs: str | tuple[str, ...] = (),
     excludes: tuple[str, ...] = (),
     file_off: tuple[Any, ...] = (),
+    holds_ids: bool = False,
     known_to: str = "T4, T5",
     aliases: tuple[str, ...] = (),
     neutral: bool = True,
@@ -63,6 +64,7 @@ def _setting(
         needs=(needs,) if isinstance(needs, str) else needs,
         excludes=excludes,
         file_off=file_off,
+        holds_ids=holds_ids,
         stage=stage,
         help=help,
         detail=detail,
@@ -108,7 +110,7 @@ class Settings:
         needs="beams", excludes=("do_sample", "force_words_ids"), known_to="T4")
     force_words_ids: tuple[tuple[Phrase, ...], ...] | None = _decoder(
         None, valid.constraints, "with beams: phrases that the text must hold, or one of several",
-        needs="beams", excludes=("do_sample",), known_to="T4")
+        needs="beams", excludes=("do_sample",), holds_ids=True, known_to="T4")
     penalty_alpha: float | None = _decoder(
         None, valid.share,
         "contrastive search: weigh X times likeness to earlier tokens against probability",
@@ -153,9 +155,10 @@ class Settings:
         "scores are log p⁻ + X (log p − log p⁻), p⁻ with the negative prompt as prompt")
     sequence_bias: tuple[tuple[Phrase, float], ...] = _processor(
         (), valid.sequence_biases, "add X to the last token of a phrase where the others came",
-        "several add up")
+        "several add up", holds_ids=True)
     logit_bias: tuple[tuple[int, float], ...] = _processor(
-        (), valid.token_biases, "add X to single tokens", known_to="V, L")
+        (), valid.token_biases, "add X to single tokens", holds_ids=True,
+        known_to="V, L")
     repetition_penalty: float = _processor(
         1.0, valid.factor, "above 1: make tokens that the text already has less likely",
         "a score s becomes s/X, or s·X where s < 0, once",
@@ -171,8 +174,8 @@ class Settings:
         file_off=(0,))
     bad_words_ids: tuple[Phrase, ...] = _processor(
         (), valid.phrases, "never these phrases",
-        "their last token is ruled out where the row ends with the rest", known_to="T4, T5, V",
-        aliases=("bad_words",))
+        "their last token is ruled out where the row ends with the rest", holds_ids=True,
+        known_to="T4, T5, V", aliases=("bad_words",))
     min_length: int = _processor(
         0, integer(0), "no end-of-text token before N tokens, the prompt counted in",
         needs="`eos_token_id`")
@@ -183,17 +186,19 @@ class Settings:
         None, valid.function, "a function: (the prompt's place, the row) → the ids that may follow",
         option=False)
     forced_bos_token_id: int | None = _processor(
-        None, valid.token_id, "id of the token that comes first")
+        None, valid.token_id, "id of the token that comes first", holds_ids=True)
     forced_eos_token_id: int | tuple[int, ...] | None = _processor(
-        None, valid.token_ids, "ids of the tokens that may come at the limit, alone", off=((),))
+        None, valid.token_ids, "ids of the tokens that may come at the limit, alone", off=((),),
+        holds_ids=True)
     exponential_decay_length_penalty: tuple[int, float] | None = _processor(
         None, valid.decay,
         "after N new tokens, let the end-of-text token grow likelier by X to the power of those "
         "beyond", "with k new tokens, k above N, its score s becomes s + |s| (X^(k−N) − 1)",
         needs="`eos_token_id`")
-    suppress_tokens: tuple[int, ...] = _processor((), valid.id_set, "never these tokens")
+    suppress_tokens: tuple[int, ...] = _processor(
+        (), valid.id_set, "never these tokens", holds_ids=True)
     begin_suppress_tokens: tuple[int, ...] = _processor(
-        (), valid.id_set, "none of these tokens first")
+        (), valid.id_set, "none of these tokens first", holds_ids=True)
     logits_processor: tuple[LogitsProcessor, ...] = _processor(
         (), valid.functions, "functions of your own: (rows, scores) → scores",
         known_to="T4, T5, V", aliases=("logits_processors",), option=False)
@@ -234,8 +239,8 @@ class Settings:
         known_to="all", aliases=("max_tokens", "n_predict", "max_completion_tokens"))
     eos_token_id: int | tuple[int, ...] | None = _ending(
         None, valid.token_ids, "ids of the tokens that end a text",
-        "a row ends with the first it reaches, and keeps it", off=((),), known_to="T4, T5, V",
-        aliases=("stop_token_ids",))
+        "a row ends with the first it reaches, and keeps it", off=((),), holds_ids=True,
+        known_to="T4, T5, V", aliases=("stop_token_ids",))
     stop_strings: tuple[str, ...] = _ending(
         (), valid.strings, "stop once the new text holds TEXT", "the row keeps it",
         known_to="T4, T5, V, L", aliases=("stop", "stop_sequences"))
@@ -269,6 +274,16 @@ class Settings:
     def forced_eos_token_ids(self) -> tuple[int, ...]:
         """The forced eos ids as a tuple, whether none, one or several were given."""
         return _tuple(self.forced_eos_token_id)
+
+    def token_ids(self) -> Iterator[tuple[str, int]]:
+        """Every token id in the settings, after the name of its setting. No model sees a pad.
+
+        >>> list(Settings(eos_token_id=3, logit_bias={5: 0.5}).token_ids())
+        [('logit_bias', 5), ('eos_token_id', 3)]
+        """
+        for name, row in TABLE.items():
+            if row.holds_ids:
+                yield from ((name, token) for token in _integers(getattr(self, name)))
 
 
 TABLE: Mapping[str, Setting] = {
@@ -397,6 +412,14 @@ def _nearest(name: str) -> str | None:
         if name in row.aliases:
             return setting
     return next(iter(difflib.get_close_matches(name, TABLE, n=1)), None)
+
+
+def _integers(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _integers(item)
 
 
 def _tuple(ids: int | tuple[int, ...] | None) -> tuple[int, ...]:

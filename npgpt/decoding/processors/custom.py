@@ -1,4 +1,4 @@
-"""Processors that call a function of the user's, and check what it gives back."""
+"""Custom logits processors and prefix_allowed_tokens_fn: functions of the user's, checked."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from npgpt.arrays import Array, Tokens, quiet
-from npgpt.decoding.processors.masks import only
+from npgpt.decoding.processors.masks import keep_only
 from npgpt.decoding.scoring import Row
 from npgpt.errors import SettingError
 
@@ -70,21 +70,21 @@ def prefix_allowed(
     for index, row in enumerate(rows):
         given = function(row.prompt, list(row.tokens))
         keep[index, _ids(given, size, f"prompt {row.prompt}, {len(row.new)} new tokens")] = True
-    return only(scores, keep)
+    return keep_only(scores, keep)
 
 
 def _ids(given: Any, size: int, where: str) -> Tokens:
-    told = f"prefix_allowed_tokens_fn gave {given!r} ({where})"
+    problem = f"prefix_allowed_tokens_fn gave {given!r} ({where})"
     try:
         ids = np.array(list(given))
     except (TypeError, ValueError):
-        raise SettingError(f"{told}; it must give token ids: a list, or an empty one") from None
+        raise SettingError(f"{problem}; it must give token ids: a list, or an empty one") from None
     if not ids.size:
         return np.zeros(0, dtype=np.int64)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise SettingError(f"{told}; token ids are whole numbers")
+        raise SettingError(f"{problem}; token ids are whole numbers")
     if ids.min() < 0 or ids.max() >= size:
         raise SettingError(
-            f"{told}; the vocabulary has {size} tokens, so give ids from 0 to {size - 1}"
+            f"{problem}; the vocabulary has {size} tokens, so give ids from 0 to {size - 1}"
         )
     return ids

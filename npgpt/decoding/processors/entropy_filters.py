@@ -1,4 +1,4 @@
-"""Filters of sampling that look at the entropy of the distribution, in nats.
+"""Top-H, typical and eta sampling: filters that look at the distribution's entropy, in nats.
 
 With `w = exp(z − max z)` and `T = Σ w`, the entropy is `H = log T + Σ w (max z − z) / T`.
 """
@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.decoding.processors.filters import reaching
-from npgpt.decoding.processors.masks import likeliest, only, placed
+from npgpt.decoding.processors.filters import nucleus
+from npgpt.decoding.processors.masks import keep_only, top_mask, unsorted
 from npgpt.decoding.scoring import gaps, mean_gap, relative_probabilities, weighted
 
 
@@ -39,7 +39,7 @@ def top_h(scores: Array, *, alpha: float, min_tokens_to_keep: int = 1) -> Array:
     # Where the mass has underflowed the entropy no longer grows, and no more belong to the prefix.
     stays = (entropy <= alpha * entropy[:, -1:]) & (weight > 0)
     stays[:, :min_tokens_to_keep] = True
-    return only(scores, placed(order, stays))
+    return keep_only(scores, unsorted(order, stays))
 
 
 def typical_p(scores: Array, *, mass: float, min_tokens_to_keep: int = 1) -> Array:
@@ -62,7 +62,7 @@ def typical_p(scores: Array, *, mass: float, min_tokens_to_keep: int = 1) -> Arr
         far = np.abs(gaps(scores) - mean_gap(scores))
     order = np.lexsort((-scores, far), axis=-1)
     weight = np.take_along_axis(relative_probabilities(scores), order, axis=-1)
-    return only(scores, placed(order, reaching(weight, mass, min_tokens_to_keep)))
+    return keep_only(scores, unsorted(order, nucleus(weight, mass, min_tokens_to_keep)))
 
 
 def eta_cutoff(scores: Array, *, epsilon: float, min_tokens_to_keep: int = 1) -> Array:
@@ -79,5 +79,5 @@ def eta_cutoff(scores: Array, *, epsilon: float, min_tokens_to_keep: int = 1) ->
         above_epsilon = weight / weight.sum(axis=-1, keepdims=True) >= epsilon
         # exp(−H) = exp(−mean gap) / T, and p = w / T: so T cancels.
         above_eta = weight >= math.sqrt(epsilon) * np.exp(-mean_gap(scores))
-    keep = above_epsilon | above_eta | likeliest(scores, min_tokens_to_keep)
-    return only(scores, keep)
+    keep = above_epsilon | above_eta | top_mask(scores, min_tokens_to_keep)
+    return keep_only(scores, keep)

@@ -1,4 +1,4 @@
-"""Processors of sampling, which reshape the distribution and know nothing of the row.
+"""Temperature, top-k, top-p, min-p and epsilon sampling, which know nothing of the row.
 
 Each filter keeps at least `min_tokens_to_keep` of the likeliest tokens.
 """
@@ -6,7 +6,7 @@ Each filter keeps at least `min_tokens_to_keep` of the likeliest tokens.
 import numpy as np
 
 from npgpt.arrays import Array, Mask, quiet
-from npgpt.decoding.processors.masks import likeliest, only, placed
+from npgpt.decoding.processors.masks import keep_only, top_mask, unsorted
 from npgpt.decoding.scoring import relative_probabilities
 
 
@@ -41,7 +41,7 @@ def top_k(scores: Array, *, k: int, min_tokens_to_keep: int = 1) -> Array:
     """
     place = max(scores.shape[-1] - max(k, min_tokens_to_keep), 0)
     kth = np.partition(scores, place, axis=-1)[..., place, None]
-    return only(scores, scores >= kth)
+    return keep_only(scores, scores >= kth)
 
 
 def top_p(scores: Array, *, p: float, min_tokens_to_keep: int = 1) -> Array:
@@ -61,7 +61,7 @@ def top_p(scores: Array, *, p: float, min_tokens_to_keep: int = 1) -> Array:
         return scores
     order = np.argsort(-scores, axis=-1, kind="stable")
     weight = np.take_along_axis(relative_probabilities(scores), order, axis=-1)
-    return only(scores, placed(order, reaching(weight, p, min_tokens_to_keep)))
+    return keep_only(scores, unsorted(order, nucleus(weight, p, min_tokens_to_keep)))
 
 
 def min_p(scores: Array, *, share: float, min_tokens_to_keep: int = 1) -> Array:
@@ -75,7 +75,7 @@ def min_p(scores: Array, *, share: float, min_tokens_to_keep: int = 1) -> Array:
     array([[ 0. , -0.5, -inf]])
     """
     likely = relative_probabilities(scores) >= share
-    return only(scores, likely | likeliest(scores, min_tokens_to_keep))
+    return keep_only(scores, likely | top_mask(scores, min_tokens_to_keep))
 
 
 def epsilon_cutoff(scores: Array, *, epsilon: float, min_tokens_to_keep: int = 1) -> Array:
@@ -90,16 +90,16 @@ def epsilon_cutoff(scores: Array, *, epsilon: float, min_tokens_to_keep: int = 1
     weight = relative_probabilities(scores)
     with quiet():
         likely = weight / weight.sum(axis=-1, keepdims=True) >= epsilon
-    return only(scores, likely | likeliest(scores, min_tokens_to_keep))
+    return keep_only(scores, likely | top_mask(scores, min_tokens_to_keep))
 
 
-def reaching(weight: Array, share: float, least: int) -> Mask:
+def nucleus(weight: Array, share: float, least: int) -> Mask:
     """True up to the token, in the order given, at which the mass reaches `share` of the whole.
 
     weight (rows, vocab), float64, need not sum to 1; the first `least` are True in any case.
 
     >>> import numpy as np
-    >>> reaching(np.array([[2.0, 1.0, 1.0]]), 0.75, 1)
+    >>> nucleus(np.array([[2.0, 1.0, 1.0]]), 0.75, 1)
     array([[ True,  True, False]])
     """
     reached = np.cumsum(weight, axis=-1)

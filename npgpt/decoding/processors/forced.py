@@ -1,4 +1,4 @@
-"""Processors that leave one choice: a forced start, a forced end."""
+"""Forced first and last tokens: processors that leave one choice."""
 
 from collections.abc import Sequence
 

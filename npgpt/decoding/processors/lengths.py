@@ -1,4 +1,4 @@
-"""Processors that hold the end of text back, or bring it on, as a row grows."""
+"""Minimum lengths and the exponential length penalty: when the end of text may come."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from npgpt.arrays import Array, quiet
-from npgpt.decoding.processors.masks import without
+from npgpt.decoding.processors.masks import rule_out
 from npgpt.decoding.scoring import Row
 
 
@@ -23,7 +23,7 @@ def min_length(
            [  0.,   0.]])
     """
     short = [index for index, row in enumerate(rows) if len(row.tokens) < length]
-    return without(scores, short, eos_token_ids)
+    return rule_out(scores, short, eos_token_ids)
 
 
 def min_new_tokens(
@@ -38,7 +38,7 @@ def min_new_tokens(
     array([[-inf,   0.]])
     """
     short = [index for index, row in enumerate(rows) if len(row.new) < count]
-    return without(scores, short, eos_token_ids)
+    return rule_out(scores, short, eos_token_ids)
 
 
 def exponential_decay(

@@ -1,4 +1,4 @@
-"""Ruling tokens out: what every processor that does so is made of."""
+"""Masks of tokens: what every processor that rules tokens out is made of."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,21 @@ import numpy as np
 from npgpt.arrays import Array, Mask, Tokens
 
 
-def only(scores: Array, keep: Mask) -> Array:
+def keep_only(scores: Array, keep: Mask) -> Array:
     """The scores where `keep`, −∞ elsewhere; both (rows, vocab), dtype kept.
 
     >>> import numpy as np
-    >>> only(np.array([[1.0, 2.0]]), np.array([[True, False]]))
+    >>> keep_only(np.array([[1.0, 2.0]]), np.array([[True, False]]))
     array([[  1., -inf]])
     """
     return np.where(keep, scores, scores.dtype.type(-np.inf))
 
 
-def without(scores: Array, rows: Sequence[int], tokens: Sequence[int]) -> Array:
+def rule_out(scores: Array, rows: Sequence[int], tokens: Sequence[int]) -> Array:
     """The scores (rows, vocab), with −∞ for those tokens in those rows; dtype kept.
 
     >>> import numpy as np
-    >>> without(np.zeros((2, 2)), [1], [0])
+    >>> rule_out(np.zeros((2, 2)), [1], [0])
     array([[  0.,   0.],
            [-inf,   0.]])
     """
@@ -30,11 +30,11 @@ def without(scores: Array, rows: Sequence[int], tokens: Sequence[int]) -> Array:
     return result
 
 
-def likeliest(scores: Array, count: int) -> Mask:
+def top_mask(scores: Array, count: int) -> Mask:
     """True for the `count` ≥ 1 largest scores, equals by id: (..., vocab) -> (..., vocab).
 
     >>> import numpy as np
-    >>> likeliest(np.array([[1.0, 3.0, 1.0]]), 2)
+    >>> top_mask(np.array([[1.0, 3.0, 1.0]]), 2)
     array([[ True,  True, False]])
     """
     count = min(count, scores.shape[-1])
@@ -46,11 +46,11 @@ def likeliest(scores: Array, count: int) -> Mask:
     return keep
 
 
-def placed(order: Tokens, stays: Mask) -> Mask:
+def unsorted(order: Tokens, stays: Mask) -> Mask:
     """`stays`, said of each row's tokens in `order`, put in order of id; all (rows, vocab).
 
     >>> import numpy as np
-    >>> placed(np.array([[2, 0, 1]]), np.array([[True, False, False]]))
+    >>> unsorted(np.array([[2, 0, 1]]), np.array([[True, False, False]]))
     array([[False, False,  True]])
     """
     keep = np.empty_like(stays)

@@ -1,4 +1,4 @@
-"""No n-gram twice."""
+"""N-gram blocking: no n-gram twice."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Processors that make tokens already in the row less likely."""
+"""Repetition, frequency and presence penalties: tokens already in the row are less likely."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def frequency_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> 
     >>> frequency_penalty([Row([0, 1, 1, 2], 1)], np.zeros((1, 4)), penalty=0.5)
     array([[ 0. , -1. , -0.5,  0. ]])
     """
-    return _lowered(rows, scores, each=penalty, once=0.0)
+    return _lowered(rows, scores, per_count=penalty, once=0.0)
 
 
 def presence_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> Array:
@@ -55,15 +55,15 @@ def presence_penalty(rows: Sequence[Row], scores: Array, *, penalty: float) -> A
     >>> presence_penalty([Row([0, 1, 1, 2], 1)], np.zeros((1, 4)), penalty=0.5)
     array([[ 0. , -0.5, -0.5,  0. ]])
     """
-    return _lowered(rows, scores, each=0.0, once=penalty)
+    return _lowered(rows, scores, per_count=0.0, once=penalty)
 
 
-def _lowered(rows: Sequence[Row], scores: Array, *, each: float, once: float) -> Array:
+def _lowered(rows: Sequence[Row], scores: Array, *, per_count: float, once: float) -> Array:
     result = scores.copy()
     for index, row in enumerate(rows):
         seen, counts = np.unique(np.asarray(row.new, dtype=np.int64), return_counts=True)
         s = scores[index, seen].astype(np.float64)
         with quiet():
             # An overflown penalty would make NaN of a score that is infinite the other way.
-            result[index, seen] = np.where(np.isinf(s), s, s - (each * counts + once))
+            result[index, seen] = np.where(np.isinf(s), s, s - (per_count * counts + once))
     return result

@@ -1,4 +1,4 @@
-"""Biases on tokens and phrases, and phrases that must not appear."""
+"""Sequence bias, logit bias and bad words: biases on phrases and tokens."""
 
 import math
 from collections.abc import Sequence

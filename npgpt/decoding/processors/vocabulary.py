@@ -1,11 +1,11 @@
-"""Processors that rule tokens out, whatever the row says."""
+"""Suppressed tokens, and columns that pad the vocabulary: ruled out whatever the row holds."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from npgpt.arrays import Array
-from npgpt.decoding.processors.masks import without
+from npgpt.decoding.processors.masks import rule_out
 from npgpt.decoding.scoring import Row
 
 
@@ -32,7 +32,7 @@ def suppress(scores: Array, *, tokens: Sequence[int]) -> Array:
     >>> suppress(np.zeros((1, 3)), tokens=[0, 2])
     array([[-inf,   0., -inf]])
     """
-    return without(scores, range(len(scores)), tokens)
+    return rule_out(scores, range(len(scores)), tokens)
 
 
 def begin_suppress(rows: Sequence[Row], scores: Array, *, tokens: Sequence[int]) -> Array:
@@ -46,4 +46,4 @@ def begin_suppress(rows: Sequence[Row], scores: Array, *, tokens: Sequence[int])
            [  0.,   0.]])
     """
     first = [index for index, row in enumerate(rows) if len(row.tokens) == row.prompt_length]
-    return without(scores, first, tokens)
+    return rule_out(scores, first, tokens)

@@ -12,6 +12,7 @@ import pytest
 
 import npgpt
 from npgpt.cli.options import add_settings
+from npgpt.decoding import validators
 from npgpt.decoding.compatibility import NEEDS
 from npgpt.decoding.settings import (
     TABLE,
@@ -114,6 +115,16 @@ def test_a_row_names_only_what_there_is(name):
     }
     others = [other for other in NAMES if other != name]
     assert not set(row.aliases) & {*NAMES, *(alias for o in others for alias in TABLE[o].aliases)}
+
+
+def test_ids_are_held_to_the_vocabulary_but_for_the_pad_that_no_model_sees():
+    of_ids = {
+        *(validators.token_id, validators.token_ids, validators.id_set, validators.phrases),
+        *(validators.constraints, validators.sequence_biases, validators.token_biases),
+    }
+    names = {name for name, row in TABLE.items() if row.validate in of_ids}
+    assert names - {name for name, row in TABLE.items() if row.holds_ids} == {"pad_token_id"}
+    assert names >= {name for name, row in TABLE.items() if row.holds_ids}
 
 
 OFF_VALUES = [(name, value) for name, row in TABLE.items() for value in row.off]
