@@ -83,7 +83,7 @@ _output = partial(_setting, stage="what is given back")
 
 
 # fmt: off
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Settings:
     """What to decode with: one field a setting, and its row of the table.
 
@@ -259,6 +259,16 @@ class Settings:
             value = given.get(name)
             object.__setattr__(self, name, row.default if value is None else value)
         check(vars(self), TABLE)
+
+    def __repr__(self) -> str:
+        """The settings that differ from their defaults, as a call would give them.
+
+        >>> Settings(top_k=5, do_sample=True, temperature=1)
+        Settings(do_sample=True, top_k=5)
+        """
+        given = {name: getattr(self, name) for name in TABLE}
+        changed = [f"{n}={v!r}" for n, v in given.items() if v != TABLE[n].default]
+        return f"Settings({', '.join(changed)})"
 
     @property
     def draws(self) -> bool:

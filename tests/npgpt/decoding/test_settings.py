@@ -230,6 +230,14 @@ def test_none_is_not_given():
     assert Settings(**dict.fromkeys(NAMES)) == Settings()
 
 
+@pytest.mark.parametrize("given", [{}, SAMPLE, GROUPS, CONTRAST, {"logit_bias": {1: 0.5}}], ids=str)
+def test_what_is_shown_makes_the_same_settings(given):
+    made = Settings(**given)
+    assert eval(repr(made)) == made
+    assert hash(eval(repr(made))) == hash(made)
+    assert len(repr(made)) < 80
+
+
 def test_settings_are_keywords_and_frozen():
     kinds = {parameter.kind for parameter in inspect.signature(Settings).parameters.values()}
     assert kinds == {inspect.Parameter.KEYWORD_ONLY}
