@@ -1,3 +1,79 @@
-"""Oracle"""
+"""Oracle: judges any GPT-2 implementation, and says how wrong honest arithmetic may be.
 
+- `judge(subject)`: puts every check before an implementation; `Subject` says what that may offer,
+  `load` takes it from a module. On the command line: `python -m oracle`.
+- `strategies`, `bounds`: what to draw with Hypothesis, and how large an honest rounding error may
+  be, for property tests of one's own.
+- `model`, `ops`, `decoding`, `tokenizer`, `perplexity`, `audit`: the reference in PyTorch; `fast`
+  is the same model with a fixed cache and CUDA graphs.
+- `mutants`, `golden`: known bugs, and small models with every number on the way.
+- `adapters`, `conformance`: implementations as subjects; checks, verdicts, reports.
+
+It shares no code with npgpt. `docs/api.md` lists every public name; each is imported when it is
+first asked for.
+
+>>> import oracle
+>>> relu = oracle.Subject("mine", ops={"relu": lambda x: x * (x > 0)})
+>>> oracle.judge(relu, oracle.conformance.named("ops/relu"), count=5).verdict
+'right'
+"""
+
+from typing import TYPE_CHECKING
+
+from oracle.lazy import lazy
+
+if TYPE_CHECKING:
+    from oracle import (
+        adapters,
+        audit,
+        bounds,
+        conformance,
+        decoding,
+        fast,
+        golden,
+        model,
+        mutants,
+        ops,
+        perplexity,
+        strategies,
+        tokenizer,
+    )
+    from oracle.adapters import Subject, load
+    from oracle.conformance import Judgement, judge
+
+# That of npgpt too: the two are released together.
 __version__ = "0.1.0"
+
+__all__ = [
+    "Judgement",
+    "Subject",
+    "__version__",
+    "adapters",
+    "audit",
+    "bounds",
+    "conformance",
+    "decoding",
+    "fast",
+    "golden",
+    "judge",
+    "load",
+    "model",
+    "mutants",
+    "ops",
+    "perplexity",
+    "strategies",
+    "tokenizer",
+]
+
+_DEFINED_IN = {
+    "Judgement": "conformance",
+    "Subject": "adapters",
+    "judge": "conformance",
+    "load": "adapters",
+}
+
+__getattr__ = lazy(__name__, {name: _DEFINED_IN.get(name, "") for name in __all__})
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,6 +20,8 @@ from oracle.ops.embedding import embedding
 from oracle.ops.layer_norm import deviation, divided, layer_norm
 from oracle.ops.linear import linear
 
+__all__ = ["DEFAULTS", "Config", "Output", "Past", "Weights", "forward", "logits", "shapes"]
+
 Weights = Mapping[str, Tensor]
 Config = Mapping[str, Any]
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from oracle import model
 from oracle.ops.softmax import log_softmax
 
+__all__ = ["Window", "log_probabilities", "perplexity", "windows"]
+
 
 @dataclass(frozen=True)
 class Window:

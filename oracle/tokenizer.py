@@ -16,6 +16,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+__all__ = ["decode", "encode", "split"]
+
 Vocabulary: TypeAlias = Mapping[str, int]
 Pair: TypeAlias = tuple[str, str]
 Merges: TypeAlias = Sequence[Pair]

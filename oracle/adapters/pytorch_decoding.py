@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from oracle.bounds.rounding import Array
-from oracle.decoding import generate as generating
-from oracle.decoding import pipeline
+from oracle.decoding import decoders, pipeline
 from oracle.decoding.language_model import LanguageModel
 from oracle.decoding.rows import start_rows
 from oracle.strategies.decoding_problems import room_of, uniforms_shape
@@ -66,7 +65,7 @@ def generate(
     >>> generate(lambda rows: np.array([[0.0, 1.0]] * len(rows)), [[0]], {"max_length": 3}, None)
     [[0, 1, 1]]
     """
-    found = generating.generate(
+    found = decoders.generate(
         language_model(next_logits, hidden),
         prompts,
         settings,

@@ -1,0 +1,71 @@
+"""Bounds: how large an honest rounding error may be, derived for ops, measured for models.
+
+Each function named as an op gives, for the arguments of that op and a dtype, the largest error that
+honest arithmetic in that dtype may make, element by element. `excess` compares with it: at most 1
+is within. `noise_floor` measures what rounding does to whole models, one example at a time.
+
+>>> import numpy as np
+>>> from oracle import bounds
+>>> x, weight = np.ones((1, 4), np.float32), np.ones((4, 2), np.float32)
+>>> allowed = bounds.linear(x, weight, None, dtype="float32")
+>>> bounds.excess(x @ weight, np.full((1, 2), 4.0), allowed) <= 1
+True
+"""
+
+from typing import TYPE_CHECKING
+
+# By name, since each of these four is also the name of its module.
+from oracle.bounds.attention import attention
+from oracle.bounds.compare import excess
+from oracle.bounds.layer_norm import layer_norm
+from oracle.bounds.linear import embedding, linear
+from oracle.bounds.rounding import FORMATS, Format, format_of, gamma
+from oracle.bounds.softmax import log_softmax, softmax
+from oracle.lazy import lazy
+
+if TYPE_CHECKING:
+    from oracle.bounds.activation import ACTIVATIONS, gelu, gelu_new, relu, silu
+    from oracle.bounds.noise import FACTOR, Measured, measure, noise_floor
+
+__all__ = [
+    "ACTIVATIONS",
+    "FACTOR",
+    "FORMATS",
+    "Format",
+    "Measured",
+    "attention",
+    "embedding",
+    "excess",
+    "format_of",
+    "gamma",
+    "gelu",
+    "gelu_new",
+    "layer_norm",
+    "linear",
+    "log_softmax",
+    "measure",
+    "noise_floor",
+    "relu",
+    "silu",
+    "softmax",
+]
+
+# These import SciPy and PyTorch.
+__getattr__ = lazy(
+    __name__,
+    {
+        "ACTIVATIONS": "activation",
+        "FACTOR": "noise",
+        "Measured": "noise",
+        "gelu": "activation",
+        "gelu_new": "activation",
+        "measure": "noise",
+        "noise_floor": "noise",
+        "relu": "activation",
+        "silu": "activation",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -23,8 +23,8 @@ from oracle.conformance.check import MATCH, MISMATCH, TIE, Finding
 from oracle.conformance.checks.rows import Rows, read_rows
 from oracle.conformance.remembered import remembered
 from oracle.decoding import contrastive
+from oracle.decoding.decoders import generate
 from oracle.decoding.filters import FILTERS
-from oracle.decoding.generate import generate
 from oracle.decoding.generation import Generation
 from oracle.decoding.language_model import LanguageModel, next_scores
 from oracle.decoding.pipeline import process

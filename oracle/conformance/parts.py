@@ -21,8 +21,8 @@ import torch
 
 from oracle.adapters.subject import Subject
 from oracle.bounds import activation as activation_bounds
-from oracle.bounds import attention as attention_bounds
-from oracle.bounds import layer_norm as layer_norm_bounds
+from oracle.bounds.attention import attention as attention_bound
+from oracle.bounds.layer_norm import layer_norm as layer_norm_bound
 from oracle.bounds.rounding import Array, gamma
 from oracle.conformance.bare_model import (
     ask,
@@ -113,7 +113,7 @@ def normed(
     row, gain, shift = (exact(subject, array) for array in (xs, weight, bias))
     tensors = map(torch.from_numpy, (row, gain, shift))
     expected = layer_norm(*tensors, eps=eps).numpy()
-    off = both(layer_norm_bounds.layer_norm, subject.dtype, row, gain, shift, eps=eps)
+    off = both(layer_norm_bound, subject.dtype, row, gain, shift, eps=eps)
     given = (config or {}) | {"layer_norm_epsilon": eps}
     if name == "ln_f":
         return Reading(_final_norm(subject, given, row, gain, shift), expected, off)
@@ -230,7 +230,7 @@ def _pattern(
     row = np.zeros(n)
     row[:2] = np.sqrt(n / 2) * deviation * np.array([1, -1])
     gain, eps = np.full(n, np.sqrt(2 / n)), config["layer_norm_epsilon"]
-    rho = both(layer_norm_bounds.layer_norm, dtype, row, gain, 0 * gain, eps=eps).max()
+    rho = both(layer_norm_bound, dtype, row, gain, 0 * gain, eps=eps).max()
     rho = rho + eps / deviation**2
     q, k = np.abs(query), np.abs(key)
     dq, dk = (rho * a + gamma(n, dtype) * (a + 2 * rho * a.sum(0)) for a in (q, k))
@@ -242,6 +242,6 @@ def _pattern(
     room = np.zeros((length, n // config["n_head"] - query.shape[1]))
     wide = [np.hstack([array, room])[None, None] for array in (query, key)]
     values = np.eye(length)[None, None]
-    off = both(attention_bounds.attention, dtype, *wide, values, mask=mask, scale=scale)[0, 0]
+    off = both(attention_bound, dtype, *wide, values, mask=mask, scale=scale)[0, 0]
     moved = np.minimum(expected * np.expm1(np.minimum(2 * error, 700)), 1)
     return expected, off + moved + expected * (rho + gamma(n, dtype) * (1 + rho))

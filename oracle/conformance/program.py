@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from oracle.adapters.command import command
-from oracle.adapters.isolated import isolated
+from oracle.adapters.own_process import isolated
+from oracle.adapters.program import command
 from oracle.adapters.subject import NoSubject, Subject
 from oracle.bounds.rounding import FORMATS
 from oracle.conformance import power

@@ -22,8 +22,8 @@ def pytest_collection_modifyitems(
     path, line = (config.getoption(f"gpt2_{option}", None) for option in ("subject", "command"))
     if not path and not line:
         return
-    from oracle.adapters.command import command
-    from oracle.adapters.isolated import isolated
+    from oracle.adapters.own_process import isolated
+    from oracle.adapters.program import command
     from oracle.adapters.subject import NoSubject
     from oracle.conformance.catalogue import CHECKS
 

@@ -1,0 +1,28 @@
+"""Golden vectors: small complete models with every number between a prompt and its tokens.
+
+`write(folder)` writes them as safetensors and JSON, for a program in any language; README.md says
+how to read them.
+"""
+
+from typing import TYPE_CHECKING
+
+from oracle.lazy import lazy
+
+if TYPE_CHECKING:
+    from oracle.golden.cases import DecoderCase, ModelCase
+    from oracle.golden.vectors import write
+
+__all__ = ["DecoderCase", "ModelCase", "write"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "DecoderCase": "cases",
+        "ModelCase": "cases",
+        "write": "vectors",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

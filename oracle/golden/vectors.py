@@ -13,7 +13,7 @@ import torch
 from oracle import model, perplexity, tokenizer
 from oracle.bounds.noise import FACTOR, Key, measure
 from oracle.bounds.rounding import Array
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.decoding.language_model import from_weights
 from oracle.golden.cases import DECODERS, MODELS, NEW, DecoderCase, ModelCase
 from oracle.strategies.texts import ByteVocabulary, build_vocabulary

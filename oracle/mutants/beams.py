@@ -17,7 +17,7 @@ from oracle.mutants.mutant import Mutant
 _BEAMS = "oracle.decoding.beams"
 _CANDIDATES = "oracle.decoding.candidates"
 _HYPOTHESES = "oracle.decoding.hypotheses"
-_SEARCH = "oracle.decoding.generate.search_beams"
+_SEARCH = "oracle.decoding.decoders.search_beams"
 
 
 def _mutant(id: str, bug: str, source: str, replaces: Mapping[str, Any]) -> Mutant:

@@ -33,7 +33,7 @@ def _draws(id: str, bug: str, source: str, token: Callable[..., Tensor]) -> Muta
 
 def _runs(id: str, bug: str, source: str, run: Callable[..., Any]) -> Mutant:
     """A mutant with another way through all steps."""
-    return _mutant(id, bug, source, {"oracle.decoding.generate.run_stepwise": run})
+    return _mutant(id, bug, source, {"oracle.decoding.decoders.run_stepwise": run})
 
 
 def _first(reached: Tensor) -> Tensor:
@@ -245,7 +245,7 @@ _SPECULATIVE = "oracle.decoding.speculative"
 MUTANTS: tuple[Mutant, ...] = (
     _mutant("temperature-zero-divides", "temperature 0 divides by zero",
             "google-deepmind/gemma#562",
-            {"oracle.decoding.generate.run_stepwise": _divides_by_zero}),
+            {"oracle.decoding.decoders.run_stepwise": _divides_by_zero}),
     _draws("zero-probability-drawn", "a token of probability zero can be drawn",
            "huggingface/transformers#23088", lambda p, u: _first(p.cumsum(1) >= u)),
     _mutant("not-renormalised", "the filtered distribution is not renormalised", "",
@@ -274,7 +274,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _draws("draw-squared", "temperature acts twice, by squared shares", "",
            lambda p, u: _first((p**2).cumsum(1) / (p**2).sum(1, keepdim=True) > u)),
     _mutant("sampling-one-text", "one text of a prompt is drawn, however many are asked for", "",
-            {"oracle.decoding.generate.start_rows": _one_copy}),
+            {"oracle.decoding.decoders.start_rows": _one_copy}),
     _mutant("ignores-prefix-allowed-tokens-fn",
             "prefix_allowed_tokens_fn is accepted and changes nothing", "",
             {"oracle.decoding.pipeline.PROCESSORS": {
@@ -304,7 +304,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant("speculative-one-uniform", "all guessed places are verified by the same draw", "",
             {f"{_SPECULATIVE}._uniforms_at": _first_uniform}),
     _mutant("contrastive-alpha-swapped", "alpha and 1 - alpha change places", "",
-            {"oracle.decoding.generate.contrastive_search": _swapped}),
+            {"oracle.decoding.decoders.contrastive_search": _swapped}),
     _mutant("contrastive-includes-itself", "the candidate is compared with itself too", "",
             {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: (h @ h[-1]).max())}),
     _mutant("contrastive-mean", "the mean of the cosines is taken, not the largest", "",

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from hypothesis import settings
 
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.decoding.language_model import LanguageModel
 from oracle.strategies.toy_language_models import text_of
 from tests.helpers.device import DEVICE

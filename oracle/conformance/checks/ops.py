@@ -12,11 +12,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-import oracle.bounds.activation
-import oracle.bounds.attention
-import oracle.bounds.layer_norm
-import oracle.bounds.linear
-import oracle.bounds.softmax
+from oracle import bounds
 from oracle.adapters.guard import Misbehaviour, apart
 from oracle.adapters.subject import Subject
 from oracle.bounds.compare import excess
@@ -112,33 +108,29 @@ def _activation(name: str, bound: Callable[..., Any]) -> Op:
 
 
 OPS: Mapping[str, Op] = {
-    "embedding": Op(
-        "embedding(ids, weight)", embedding, oracle.bounds.linear.embedding, _draw_embedding
-    ),
-    "linear": Op("linear(x, weight, bias)", linear, oracle.bounds.linear.linear, _draw_linear),
+    "embedding": Op("embedding(ids, weight)", embedding, bounds.embedding, _draw_embedding),
+    "linear": Op("linear(x, weight, bias)", linear, bounds.linear, _draw_linear),
     "layer_norm": Op(
         "layer_norm(x, weight, bias, *, eps)",
         layer_norm,
-        oracle.bounds.layer_norm.layer_norm,
+        bounds.layer_norm,
         _draw_layer_norm,
     ),
-    "gelu_new": _activation("gelu_new", oracle.bounds.activation.gelu_new),
-    "gelu": _activation("gelu", oracle.bounds.activation.gelu),
-    "relu": _activation("relu", oracle.bounds.activation.relu),
-    "silu": _activation("silu", oracle.bounds.activation.silu),
-    "softmax": Op(
-        "softmax(logits, *, temperature)", softmax, oracle.bounds.softmax.softmax, _draw_logits
-    ),
+    "gelu_new": _activation("gelu_new", bounds.gelu_new),
+    "gelu": _activation("gelu", bounds.gelu),
+    "relu": _activation("relu", bounds.relu),
+    "silu": _activation("silu", bounds.silu),
+    "softmax": Op("softmax(logits, *, temperature)", softmax, bounds.softmax, _draw_logits),
     "log_softmax": Op(
         "log_softmax(logits, *, temperature)",
         log_softmax,
-        oracle.bounds.softmax.log_softmax,
+        bounds.log_softmax,
         _draw_logits,
     ),
     "attention": Op(
         "attention(query, key, value, *, mask, scale)",
         attention,
-        oracle.bounds.attention.attention,
+        bounds.attention,
         _draw_attention,
     ),
 }

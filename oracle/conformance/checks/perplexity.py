@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from oracle.adapters.guard import Misbehaviour
 from oracle.adapters.subject import Subject
-from oracle.bounds import softmax
 from oracle.bounds.noise import measure
 from oracle.bounds.rounding import Array, format_of, gamma
+from oracle.bounds.softmax import log_softmax as log_softmax_bound
 from oracle.conformance.check import MATCH, MISMATCH, TIE, Check, Finding
 from oracle.conformance.model_examples import exact_in
 from oracle.ops.softmax import log_softmax
@@ -66,7 +66,7 @@ def _measured(example: TextScore, dtype: str) -> Reference:
         measured = measure(example.weights, example.config, row, dtype=dtype)
         targets = np.arange(len(row)), example.tokens[window.start + 1 : window.stop + 1]
         logs = log_softmax(torch.from_numpy(measured.logits)).numpy()[targets]
-        rounding = softmax.log_softmax(measured.logits, dtype=dtype)[targets]
+        rounding = log_softmax_bound(measured.logits, dtype=dtype)[targets]
         likely += list(logs[-window.scored :])
         allowed += list(2 * measured.allowed() + rounding[-window.scored :])
     size = float(np.mean(np.abs(likely)))

@@ -17,7 +17,7 @@ from npgpt.decoding.language_model import Step
 from npgpt.decoding.settings import Settings
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
-from oracle.decoding.generate import generate as oracle_generate
+from oracle.decoding.decoders import generate as oracle_generate
 from oracle.decoding.language_model import LanguageModel
 from oracle.strategies.decoding_problems import DECODERS, decoding_problems
 from oracle.strategies.toy_language_models import text_of

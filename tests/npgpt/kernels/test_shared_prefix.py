@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle.bounds.attention as bounds
 from npgpt.kernels.attention import SharedPrefix, attention
+from oracle import bounds
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays
 from tests.helpers.held import DTYPES, held_to_oracle

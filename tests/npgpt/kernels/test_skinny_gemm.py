@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle.bounds.linear as bounds
 from npgpt.kernels.linear import linear
 from npgpt.kernels.thresholds import SKINNY_GEMM_ROWS
+from oracle import bounds
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle

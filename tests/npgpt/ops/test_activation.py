@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-import oracle.bounds.activation as bounds
 import oracle.ops.activation as oracle_ops
 from npgpt.config import ACTIVATION_NAMES
 from npgpt.kernels.activation import ACTIVATIONS as KERNELS
 from npgpt.ops.activation import ACTIVATIONS, relu, silu
+from oracle import bounds
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle
 

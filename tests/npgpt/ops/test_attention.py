@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle.bounds.attention as bounds
 from npgpt.kernels.attention import attention as kernel
 from npgpt.ops.attention import attention as formula
 from npgpt.ops.attention import causal_mask
+from oracle import bounds
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays, build_array
 from tests.helpers.held import DTYPES, held_to_oracle

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, integer_dtypes
 
-import oracle.bounds.linear as bounds
 from npgpt.errors import PromptError
 from npgpt.ops.embedding import embedding
+from oracle import bounds
 from oracle.ops.embedding import embedding as oracle_embedding
 from oracle.strategies.arrays import KINDS, LAYOUTS, build_array
 from tests.helpers.held import DTYPES, held_to_oracle

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-import oracle.bounds.activation as bounds
-import oracle.ops.gelu as oracle_ops
 from npgpt.kernels.gelu import gelu_new as kernel
 from npgpt.ops.gelu import gelu, gelu_new
+from oracle import bounds
+from oracle import ops as oracle_ops
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import LAYOUTS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle

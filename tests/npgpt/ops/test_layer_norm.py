@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle.bounds.layer_norm as bounds
 from npgpt.ops.layer_norm import layer_norm
+from oracle import bounds
 from oracle.ops.layer_norm import layer_norm as oracle_layer_norm
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle

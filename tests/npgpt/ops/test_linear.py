@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle.bounds.linear as bounds
 from npgpt.kernels.linear import linear as kernel
 from npgpt.kernels.thresholds import LONG_MATRIX_FIRST_ROWS
 from npgpt.ops.linear import linear as formula
+from oracle import bounds
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
 from tests.helpers.held import DTYPES, held_to_oracle

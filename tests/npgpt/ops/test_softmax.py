@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle.bounds.softmax as bounds
-import oracle.ops.softmax as oracle_ops
 from npgpt.errors import SettingError
 from npgpt.ops.softmax import log_softmax, softmax
+from oracle import bounds
+from oracle import ops as oracle_ops
 from oracle.strategies.arrays import LAYOUTS, logits
 from tests.helpers.held import DTYPES, held_to_oracle
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-import oracle.adapters.command
+import oracle.adapters.program
 from oracle.adapters.answers import PARAMETERS
-from oracle.adapters.command import command
 from oracle.adapters.json_lines import DTYPES, LONGEST_LINE
+from oracle.adapters.program import command
 from oracle.adapters.subject import FUNCTIONS
 from oracle.bounds.rounding import FORMATS
 from oracle.strategies.configs import ACTIVATIONS
 from tests.helpers.foreign_examples import error, judged, refuses
 
-PAGE = Path(oracle.adapters.command.__file__).with_name("PROTOCOL.md").read_text("utf-8")
+PAGE = Path(oracle.adapters.program.__file__).with_name("PROTOCOL.md").read_text("utf-8")
 REFUSED = "gelu"
 
 

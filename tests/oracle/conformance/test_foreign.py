@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from oracle.adapters.command import command
-from oracle.adapters.isolated import isolated
+from oracle.adapters.own_process import isolated
+from oracle.adapters.program import command
 from oracle.conformance.catalogue import named
 from oracle.conformance.judge import judgement_of
 from oracle.conformance.outcome import RIGHT, WRONG, run

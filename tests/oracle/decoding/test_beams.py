@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oracle.decoding.beams import search_beams
 from oracle.decoding.brute_force import best_texts, drawn_in_turn
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.decoding.rows import start_rows
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import text_of, toy_language_models

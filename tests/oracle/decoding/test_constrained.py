@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.decoding.brute_force import best_texts
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import text_of, toy_language_models
 from tests.helpers.toy_decoding import of_toy, rounding, solve, table, whole_texts

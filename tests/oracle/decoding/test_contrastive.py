@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given
 
 from oracle.decoding.contrastive import nearest_cosine
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.strategies.decoding_problems import decoding_problems
 from tests.helpers.device import DEVICE
 from tests.helpers.toy_decoding import NARROW, least_margin, solve, table, whole_texts

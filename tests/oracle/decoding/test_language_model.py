@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oracle import model
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.decoding.language_model import from_weights
 from oracle.strategies.weights import build_weights
 from tests.helpers.device import DEVICE

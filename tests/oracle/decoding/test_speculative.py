@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 
-from oracle.decoding.generate import decoder_of, generate
+from oracle.decoding.decoders import decoder_of, generate
 from oracle.decoding.language_model import LanguageModel
 from oracle.decoding.speculative import look_up
 from oracle.strategies.decoding_problems import decoding_problems

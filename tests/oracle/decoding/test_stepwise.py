@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oracle.decoding.brute_force import cells, filtered, sampled
-from oracle.decoding.generate import generate
+from oracle.decoding.decoders import generate
 from oracle.strategies.decoding_problems import decoding_problems
 from oracle.strategies.toy_language_models import text_of, toy_language_models
 from tests.helpers.device import DEVICE

@@ -17,7 +17,7 @@ from npgpt.model.forward import forward
 from npgpt.model.parameters import from_arrays
 from oracle import tokenizer
 from oracle.bounds.compare import excess
-from oracle.decoding.generate import decoder_of
+from oracle.decoding.decoders import decoder_of
 from oracle.golden.cases import MODELS
 from oracle.golden.vectors import safetensors, write
 from oracle.ops.softmax import softmax

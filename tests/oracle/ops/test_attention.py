@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.bounds import attention as bound
+from oracle import bounds as bound
 from oracle.bounds.compare import excess
 from oracle.ops.attention import attention, causal_mask, keep
 from oracle.strategies.arrays import MAX_SEED, arrays

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.bounds import layer_norm as bound
+from oracle import bounds as bound
 from oracle.bounds.compare import excess
 from oracle.ops.layer_norm import layer_norm
 from oracle.strategies.arrays import arrays

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.bounds import linear as bound
+from oracle import bounds as bound
 from oracle.bounds.compare import excess
 from oracle.ops.linear import linear
 from oracle.strategies.arrays import arrays

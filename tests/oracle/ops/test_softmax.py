@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from oracle.bounds import softmax as bounds
+from oracle import bounds
 from oracle.bounds.compare import excess
 from oracle.ops.softmax import log_softmax, softmax
 from oracle.strategies.arrays import arrays, logits

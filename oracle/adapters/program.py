@@ -9,8 +9,8 @@ from typing import Any
 
 from oracle.adapters.answers import PARAMETERS, one_line
 from oracle.adapters.guard import GARBLED, RAISED, Misbehaviour, plain_answer
-from oracle.adapters.isolated import SECONDS
 from oracle.adapters.json_lines import Shelf, array_file, dumps, loads, numbers, read_line
+from oracle.adapters.own_process import SECONDS
 from oracle.adapters.subject import FUNCTIONS, NoSubject, Subject, as_subject
 from oracle.adapters.wire import Codec, Conversation, Functions, without_functions
 

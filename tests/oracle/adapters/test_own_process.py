@@ -14,7 +14,7 @@ from oracle.adapters.guard import (
     RAISED,
     Misbehaviour,
 )
-from oracle.adapters.isolated import isolated
+from oracle.adapters.own_process import isolated
 from oracle.adapters.subject import NoSubject
 from tests.helpers.foreign_examples import error, judged, unseen, wrong
 

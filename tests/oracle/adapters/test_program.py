@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from oracle.adapters import wire
-from oracle.adapters.command import command
 from oracle.adapters.guard import DIED, GARBLED, HUNG, RAISED, Misbehaviour
 from oracle.adapters.json_lines import FILES_KEPT, Shelf, dumps, loads, numbers
+from oracle.adapters.program import command
 from oracle.adapters.subject import NoSubject
 from tests.helpers.foreign_examples import C_BUGS, FOREIGN, error, judged, unseen, wrong
 

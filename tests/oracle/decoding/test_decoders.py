@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oracle.decoding.generate import decoder_of
+from oracle.decoding.decoders import decoder_of
 from oracle.decoding.pipeline import PROCESSORS
 from oracle.strategies.arrays import MAX_SEED
 from oracle.strategies.decoding_problems import (
