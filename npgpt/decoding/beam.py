@@ -20,7 +20,7 @@ from npgpt.decoding.beams import (
     totals,
 )
 from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.request import beam_candidates
+from npgpt.decoding.request import StopReason, beam_candidates
 from npgpt.decoding.run import Batch, Decision, Run
 from npgpt.decoding.scoring import Scores
 
@@ -176,13 +176,13 @@ def _step(
     after: list[list[Group]] = [[] for _ in prompts]
     for turn in zip(*prompts, strict=True):
         parts = iter(_scores(run, batch, [group for group in turn if group.beams], places))
-        for group, done in zip(turn, after, strict=True):
+        for before, done in zip(turn, after, strict=True):
             first = sum(len(earlier.beams) for earlier in done)
-            done.append(
-                _advanced(run, group, next(parts), select, width, first=first)
-                if group.beams
-                else group
-            )
+            if not before.beams:
+                done.append(before)
+                continue
+            step = GroupStep(run, before, next(parts))
+            done.append(step.advanced(select, width, first=first))
     return after
 
 
@@ -200,95 +200,93 @@ def _scores(
     return run.scores(part).parts([len(group.beams) for group in groups])
 
 
-def _advanced(
-    run: Run, group: Group, scores: Scores, select: Select, width: int, *, first: int
-) -> Group:
-    """The group after a step, with no beams where the search is over: see `beam_search`.
+class GroupStep(NamedTuple):
+    """A group in one step, with the scores of its beams (beams, vocab)."""
 
-    first: the place of its first beam among its prompt's.
-    """
-    selected = select(run, group.beams, scores.final, width)
-    if not selected.finished and not selected.running:
-        return Group([], best_first([*group.finished, *_stuck(run, group, scores)])[:width])
-    ended = _ended(run, group, scores, selected.finished)
-    finished = best_first([*group.finished, *ended])[:width]
-    beams = [
-        _grown(run, group, scores, new, place=place)
-        for place, new in enumerate(selected.running, start=first)
-    ]
-    if decided(finished, beams, run.request.settings, width=width):
-        return Group([], finished)
-    cut_off = _ended(run, group, scores, [new for new in selected.running if new.stopped])
-    if cut_off:  # then all are: they are of one length
-        return Group([], best_first([*finished, *cut_off])[:width])
-    for new, beam in zip(selected.running, beams, strict=True):
-        _note(run, group, scores, new, beam=beam.place)
-    return Group(beams, finished)
+    run: Run
+    group: Group
+    scores: Scores
 
+    def advanced(self, select: Select, width: int, *, first: int) -> Group:
+        """The group after the step, with no beams where the search is over: see `beam_search`.
 
-def _grown(run: Run, group: Group, scores: Scores, new: Candidate, *, place: int = 0) -> Beam:
-    """The candidate as a beam."""
-    parent, of_parent = group.beams[new.parent], scores.row(new.parent)
-    kept = (of_parent.final,) if run.request.settings.output_scores else ()
-    return Beam(
-        new.row,
-        new.total,
-        place,
-        (*parent.parents, parent.place),
-        (*parent.logprobs, of_parent.logprob(new.token)),
-        (*parent.scores, *kept),
-        new.matches,
-    )
+        first: the place of its first beam among its prompt's.
+        """
+        selected = select(self.run, self.group.beams, self.scores.final, width)
+        if not selected.finished and not selected.running:
+            return Group([], best_first([*self.group.finished, *self._stuck()])[:width])
+        ended = self._ended(selected.finished)
+        finished = best_first([*self.group.finished, *ended])[:width]
+        places = enumerate(selected.running, start=first)
+        beams = [self._grown(new, place=place) for place, new in places]
+        if decided(finished, beams, self.run.request.settings, width=width):
+            return Group([], finished)
+        cut_off = self._ended([new for new in selected.running if new.stopped])
+        if cut_off:  # then all are: they are of one length
+            return Group([], best_first([*finished, *cut_off])[:width])
+        for new, beam in zip(selected.running, beams, strict=True):
+            self._note(new.parent, new, stopped=None, beam=beam.place)
+        return Group(beams, finished)
 
-
-def _ended(
-    run: Run, group: Group, scores: Scores, candidates: Sequence[Candidate]
-) -> list[Hypothesis]:
-    """The candidates that end a text as hypotheses."""
-    hypotheses = []
-    for new in candidates:
-        if new.stopped is not None:
-            _note(run, group, scores, new)
-            beam, step = _grown(run, group, scores, new), len(new.row.new) - 1
-            hypotheses.append(hypothesis(beam, new.stopped, run.request.settings, step=step))
-    return hypotheses
-
-
-def _stuck(run: Run, group: Group, scores: Scores) -> list[Hypothesis]:
-    """The beams as hypotheses, where nothing can follow any of them."""
-    for index, beam in enumerate(group.beams):
-        if run.note is not None:
-            decision = Decision(
-                row=beam.row.prompt,
-                step=len(beam.row.new),
-                stages=scores.row(index).by_name,
-                token=None,
-                stopped="no_candidates",
-                parent=beam.place,
-                total=beam.total,
-            )
-            run.note(decision)
-    return [
-        hypothesis(beam, "no_candidates", run.request.settings, step=len(beam.row.new))
-        for beam in group.beams
-    ]
-
-
-def _note(
-    run: Run, group: Group, scores: Scores, new: Candidate, *, beam: int | None = None
-) -> None:
-    """Tell of a candidate that ends a text, or takes its place among the next beams."""
-    if run.note is not None:
-        parent = group.beams[new.parent]
-        decision = Decision(
-            row=parent.row.prompt,
-            step=len(parent.row.new),
-            stages=scores.row(new.parent).by_name,
-            token=new.token,
-            stopped=new.stopped,
-            uniform=new.uniform,
-            parent=parent.place,
-            beam=beam,
-            total=new.total,
+    def _grown(self, new: Candidate, *, place: int = 0) -> Beam:
+        """The candidate as a beam."""
+        parent, of_parent = self.group.beams[new.parent], self.scores.row(new.parent)
+        kept = (of_parent.final,) if self.run.request.settings.output_scores else ()
+        return Beam(
+            new.row,
+            new.total,
+            place,
+            (*parent.parents, parent.place),
+            (*parent.logprobs, of_parent.logprob(new.token)),
+            (*parent.scores, *kept),
+            new.matches,
         )
-        run.note(decision)
+
+    def _ended(self, candidates: Sequence[Candidate]) -> list[Hypothesis]:
+        """The candidates that end a text as hypotheses."""
+        hypotheses = []
+        for new in candidates:
+            if new.stopped is not None:
+                self._note(new.parent, new, stopped=new.stopped)
+                beam, step = self._grown(new), len(new.row.new) - 1
+                settings = self.run.request.settings
+                hypotheses.append(hypothesis(beam, new.stopped, settings, step=step))
+        return hypotheses
+
+    def _stuck(self) -> list[Hypothesis]:
+        """The beams as hypotheses, where nothing can follow any of them."""
+        for parent in range(len(self.group.beams)):
+            self._note(parent, None, stopped="no_candidates")
+        settings = self.run.request.settings
+        return [
+            hypothesis(beam, "no_candidates", settings, step=len(beam.row.new))
+            for beam in self.group.beams
+        ]
+
+    def _note(
+        self,
+        parent: int,
+        new: Candidate | None,
+        *,
+        stopped: StopReason | None,
+        beam: int | None = None,
+    ) -> None:
+        """Tell of a candidate that follows this beam of the group, None where nothing can.
+
+        beam: the place that it takes among the next beams, if it does not end a text.
+        """
+        if self.run.note is None:
+            return
+        before = self.group.beams[parent]
+        decision = Decision(
+            row=before.row.prompt,
+            step=len(before.row.new),
+            stages=self.scores.row(parent).by_name,
+            token=None if new is None else new.token,
+            stopped=stopped,
+            uniform=None if new is None else new.uniform,
+            parent=before.place,
+            beam=beam,
+            total=before.total if new is None else new.total,
+        )
+        self.run.note(decision)

@@ -300,5 +300,5 @@ def complete(rows: Sequence[Sequence[Array | None]]) -> list[list[Array]] | None
     >>> complete([[np.zeros(1)], [np.zeros(1), None]]) is None
     True
     """
-    known = [[vector for vector in vectors if vector is not None] for vectors in rows]
-    return known if [len(row) for row in known] == [len(row) for row in rows] else None
+    vectors = [[vector for vector in row if vector is not None] for row in rows]
+    return vectors if [len(row) for row in vectors] == [len(row) for row in rows] else None

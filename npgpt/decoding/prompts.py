@@ -89,11 +89,6 @@ def row_limits(
     >>> row_limits(((5, 6), (7,)), Settings(max_new_tokens=3))
     (5, 4)
     """
-    if context_length is None and settings.max_length is None and settings.max_new_tokens is None:
-        raise SettingError(
-            "neither max_length nor max_new_tokens is given, and no context_length bounds the "
-            "text; give one of them"
-        )
     lengths = enumerate(len(row) for row in prompts)
     return tuple(_limit(row, length, settings, context_length) for row, length in lengths)
 
@@ -178,7 +173,12 @@ def _asked(row: int, length: int, settings: Settings, context_length: int | None
     if settings.max_new_tokens is not None:
         return length + settings.max_new_tokens
     if settings.max_length is None:
-        return context_length or 0
+        if context_length is None:
+            raise SettingError(
+                "neither max_length nor max_new_tokens is given, and no context_length bounds the "
+                "text; give one of them"
+            )
+        return context_length
     if settings.max_length <= length:
         raise SettingError(
             f"max_length is {settings.max_length}, but row {row} has a prompt of {length} tokens, "

@@ -167,8 +167,8 @@ def checked_uniforms(
     >>> checked_uniforms([[0.25, 0.5]], rows=1, steps=1)
     array([[0.25, 0.5 ]])
     """
-    each = f", each with {draws[0]} draws," if draws else ""
-    needed = f"give an array of {rows} rows and {steps} steps{each} of numbers in [0, 1)"
+    with_draws = f", each with {draws[0]} draws," if draws else ""
+    needed = f"give an array of {rows} rows and {steps} steps{with_draws} of numbers in [0, 1)"
     try:
         given = np.asarray(uniforms)
     except ValueError as error:

@@ -54,9 +54,9 @@ class Decision:
 
     def __repr__(self) -> str:
         names = ("token", "stopped", "uniform", "proposed", "parent", "beam", "total")
-        given = [f"{name}={getattr(self, name)!r}" for name in names]
-        told = ", ".join(text for text in given if not text.endswith("=None"))
-        head = f"row={self.row}, step={self.step}, {told or 'token=None'}"
+        fields = [f"{name}={getattr(self, name)!r}" for name in names]
+        shown = ", ".join(field for field in fields if not field.endswith("=None"))
+        head = f"row={self.row}, step={self.step}, {shown or 'token=None'}"
         return f"Decision({head}; stages {', '.join(self.stages)})"
 
     def candidates(self, stage: str) -> npt.NDArray[np.int64]:

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.decoders import prepare
+from npgpt.decoding.decoders import DECODERS, TokenByToken, generate, prepare
 from npgpt.decoding.run import check_columns
 from npgpt.decoding.scoring import Row
 from npgpt.decoding.settings import Settings
 from npgpt.errors import NonFiniteError, PromptError, SettingError
+from tests.helpers.toy_language_model import Toy
 
 
 def check(logits, *, tokens=([1], [2]), vocab_size=None, width=None, running=(0, 1), eos=()):
@@ -57,3 +58,26 @@ def test_the_first_step_shows_an_unstated_vocabulary():
         check(np.zeros((2, 2)))
     with pytest.raises(SettingError, match="eos_token_id is 3"):
         check(np.zeros((2, 3)), eos=3)
+
+
+def second_likeliest(run):
+    """A decoder as short as one can be: always the token that ranks second."""
+    batch = run.prefill(run.request.copies)
+    while batch is not None:
+        scores = run.scores(batch)
+        choices = [
+            run.record(row, scores.row(index), int(np.argsort(-scores.final[index])[1]))
+            for index, row in enumerate(batch.rows)
+        ]
+        yield choices
+        batch = run.extend(batch, choices)
+
+
+def test_a_decoder_is_a_function_of_a_run_and_a_row_of_the_table(monkeypatch):
+    row = TokenByToken("greedy", lambda settings, draft: True, second_likeliest)
+    monkeypatch.setitem(DECODERS, "greedy", row)
+    settings = Settings(max_new_tokens=3, eos_token_id=1, output_ledger=True)
+    found = generate(Toy(lambda history: np.eye(3)[history[-1] - 2] * 2), [[0], [2, 2]], settings)
+    assert found.new_tokens == [[0, 0, 0], [1]]
+    assert found.stopped == ["length", "eos"]
+    assert [decision.token for decision in found.ledger.decisions] == [0, 1, 0, 0]
