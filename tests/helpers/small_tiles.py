@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 import npgpt.kernels
-from npgpt.kernels.threads import _pool, thread_count
+from npgpt.kernels.threads import _pool
 
 THREADS = 3
 TOY = {
@@ -33,15 +33,20 @@ KERNELS = [
 
 
 @contextmanager
-def thresholds(**values):
-    """Inside, npgpt's thresholds of these names have these values, wherever they are used."""
-    assert values.keys() <= vars(THRESHOLDS).keys()
+def patched(**values):
+    """Inside, these names stand for these values in every module of npgpt that has them."""
     with ExitStack() as stack:
-        for module in _modules():
+        for module in [m for name, m in list(sys.modules.items()) if name.startswith("npgpt.")]:
             used = {name: value for name, value in values.items() if name in vars(module)}
             if used:
                 stack.enter_context(mock.patch.multiple(module, **used))
         yield
+
+
+def thresholds(**values):
+    """Inside, npgpt's thresholds of these names have these values, wherever they are used."""
+    assert values.keys() <= vars(THRESHOLDS).keys()
+    return patched(**values)
 
 
 @contextmanager
@@ -49,11 +54,7 @@ def three_threads():
     """Inside, work is shared out among THREADS threads."""
     _pool.cache_clear()
     try:
-        with ExitStack() as stack:
-            for module in _modules():
-                if vars(module).get("thread_count") is thread_count:
-                    replaced = mock.patch.object(module, "thread_count", return_value=THREADS)
-                    stack.enter_context(replaced)
+        with patched(thread_count=lambda: THREADS):
             yield
     finally:
         _pool.cache_clear()
@@ -64,7 +65,3 @@ def small_tiles():
     """Inside, what is meant for large arrays is done to small ones too, by three threads."""
     with three_threads(), thresholds(**TOY):
         yield
-
-
-def _modules():
-    return [module for name, module in list(sys.modules.items()) if name.startswith("npgpt.")]
