@@ -20,8 +20,8 @@ def attention_entropy(pattern: Array) -> Float64:
     array([[[-0.    ,  0.6931]]])
     """
     p = pattern.astype(np.float64)
-    found: Float64 = -np.add.reduce(p * np.log(np.where(p > 0, p, 1)), axis=-1)
-    return found
+    entropies: Float64 = -np.add.reduce(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+    return entropies
 
 
 def attention_to_first(pattern: Array) -> Float64:

@@ -146,8 +146,8 @@ def neuron_attribution(
 
 
 def _along(part: Array, toward: Float64) -> Float64:
-    found: Float64 = np.add.reduce(part * toward, axis=-1)
-    return found
+    products: Float64 = np.add.reduce(part * toward, axis=-1)
+    return products
 
 
 def _heads(trace: Recorder, parameters: Parameters, layer: int, toward: Float64) -> Float64:

@@ -53,7 +53,7 @@ def noise_floors(
     """
     dtype = parameters.dtype
     other = np.dtype(np.float32 if dtype == np.float64 else np.float64)
-    found: dict[Key, float] = {}
+    floors: dict[Key, float] = {}
 
     def change(name: str, layer: int | None, array: Array) -> Array:
         with quiet():
@@ -65,7 +65,7 @@ def noise_floors(
         moved, _ = largest_difference(array, recorded[name, layer])
         release(recorded[name, layer])
         of_float64 = _SAFETY * (_SMALLER * moved + _EPS * _size(array))
-        found[name, layer] = of_float64 + (moved if dtype == np.float32 else 0)
+        floors[name, layer] = of_float64 + (moved if dtype == np.float32 else 0)
         return array
 
     both = compose(
@@ -73,7 +73,7 @@ def noise_floors(
         Selective(compare, lambda name, layer: (name, layer) in recorded),
     )
     forward(tokens, _in(other, parameters), config, tap=both)
-    return found | {key: 0.0 for key in recorded if key[0] in _EXACT}
+    return floors | {key: 0.0 for key in recorded if key[0] in _EXACT}
 
 
 def largest_difference(one: Array, other: Array) -> tuple[float, tuple[int, ...] | None]:
@@ -90,18 +90,18 @@ def largest_difference(one: Array, other: Array) -> tuple[float, tuple[int, ...]
         for before in np.ndindex(one.shape[:-2])
         for first in range(0, one.shape[-2], rows)
     ]
-    found: dict[tuple[int, ...], float] = {}
+    gaps: dict[tuple[int, ...], float] = {}
 
     def look(start: tuple[int, ...]) -> None:
         before, first = start[:-1], start[-1]
         part: tuple[int | slice, ...] = (*before, slice(first, first + rows))
         gap = _gap(one[part].astype(np.float64), other[part].astype(np.float64))
         row, column = (int(place) for place in np.unravel_index(gap.argmax(), gap.shape))
-        found[(*before, first + row, column)] = float(gap[row, column])
+        gaps[(*before, first + row, column)] = float(gap[row, column])
 
     parallel_for(look, starts)
-    where = min(found, key=lambda place: (-found[place], place))
-    return found[where], where if found[where] else None
+    where = min(gaps, key=lambda place: (-gaps[place], place))
+    return gaps[where], where if gaps[where] else None
 
 
 def _size(array: Array) -> float:

@@ -31,8 +31,9 @@ def head_results(head_out: Array, parameters: Parameters, layer: int) -> Float64
     """
     _, head, _, width = head_out.shape
     weight = in_float64(parameters.h[layer].attn.c_proj.weight)
-    found: Float64 = head_out.astype(np.float64) @ weight.reshape(head, width, -1)
-    return found
+    with quiet():
+        results: Float64 = head_out.astype(np.float64) @ weight.reshape(head, width, -1)
+    return results
 
 
 def top_tokens(

@@ -179,9 +179,9 @@ def parse(config: Config, text: str, *, length: int | None = None) -> Site:
 def _check_words(text: str, word: str, name: str, layer: int | None, part: int | None) -> None:
     activation = BIASES.get(name, name)
     if activation not in NAMES:
-        known = [*_SHORT, *BIASES, *NAMES]
-        near = difflib.get_close_matches(word, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the names are {', '.join(known)}"
+        names = [*_SHORT, *BIASES, *NAMES]
+        near = difflib.get_close_matches(word, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the names are {', '.join(names)}"
         raise SettingError(f"no part is named {quoted(word)}; {hint}")
     if layer is None and activation not in OUTSIDE_BLOCKS:
         raise SettingError(f"{quoted(text)} names no layer; write it as in '{word} 0'")

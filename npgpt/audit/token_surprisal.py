@@ -24,9 +24,9 @@ def surprisal(logits: Array, tokens: Tokens) -> Float64:
     array([[1.3863]])
     """
     ids = _targets(logits, tokens)
-    told = log_softmax(logits[:, :-1].astype(np.float64))
-    found = -np.take_along_axis(told, ids, axis=-1)[..., 0]
-    return found.astype(np.float64, copy=False)
+    log_probabilities = log_softmax(logits[:, :-1].astype(np.float64))
+    surprisals = -np.take_along_axis(log_probabilities, ids, axis=-1)[..., 0]
+    return surprisals.astype(np.float64, copy=False)
 
 
 def rank(logits: Array, tokens: Tokens) -> npt.NDArray[np.intp]:

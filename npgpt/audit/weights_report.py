@@ -49,8 +49,8 @@ def report_weights(parameters: Parameters) -> WeightsReport:
     >>> tiny = Config(vocab_size=3, n_positions=3, n_embd=2, n_head=1, n_layer=0)
     >>> ones = {name: np.ones(shape) for name, shape in shapes(tiny).items()}
     >>> wte = np.array([[3.0, 0.0], [0.0, 4.0], [3.0, -0.0]])
-    >>> found = report_weights(from_arrays(ones | {"wte.weight": wte}, tiny))
-    >>> found.duplicated, found.untied_rows, found.tensors[0].largest
+    >>> report = report_weights(from_arrays(ones | {"wte.weight": wte}, tiny))
+    >>> report.duplicated, report.untied_rows, report.tensors[0].largest
     (((0, 2),), None, 4.0)
     """
     head, wte = parameters.lm_head.weight, parameters.wte.weight
@@ -65,16 +65,16 @@ def report_weights(parameters: Parameters) -> WeightsReport:
 def _tensor(name: str, array: Array) -> TensorReport:
     wide = in_float64(array)
     finite = np.isfinite(wide)
-    known = np.where(finite, wide, 0)
+    finite_weights = np.where(finite, wide, 0)
     with quiet():
-        norms = np.sqrt(np.square(known).reshape(-1, known.shape[-1]).sum(axis=0))
+        norms = np.sqrt(np.square(finite_weights).reshape(-1, finite_weights.shape[-1]).sum(axis=0))
         middle = np.median(norms)
         loud = (norms >= OUTLIER * middle) & (norms > 0)
     return TensorReport(
         name,
         array.shape,
         norm=float(np.sqrt(np.square(norms).sum())),
-        largest=float(np.abs(known).max()),
+        largest=float(np.abs(finite_weights).max()),
         non_finite=int(finite.size - np.count_nonzero(finite)),
         outliers=tuple(np.flatnonzero(loud).tolist()),
     )

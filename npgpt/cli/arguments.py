@@ -148,11 +148,11 @@ def add_position(
 def prompt_tokens(gpt: GPT, text: str | list[int]) -> list[int]:
     """A text as ids; ids as they are, once they are known to be the model's."""
     row: list[int] = gpt.tokens(text)[0].tolist() if isinstance(text, str) else text
-    known = gpt.config.vocab_size
+    vocab_size = gpt.config.vocab_size
     for token in row:
-        if token >= known:
+        if token >= vocab_size:
             raise PromptError(
-                f"id {token} is not one of the {known} known ids; give 0 to {known - 1}"
+                f"id {token} is not one of the {vocab_size} known ids; give 0 to {vocab_size - 1}"
             )
     return row
 
@@ -173,38 +173,38 @@ def resolve_position(number: int, length: int) -> int:
 
 def read_token(gpt: GPT, text: str, option: str) -> int:
     """The one token that a text, or an id in digits, stands for."""
-    known = gpt.config.vocab_size
+    vocab_size = gpt.config.vocab_size
     if re.fullmatch(r"[0-9]+", text, re.ASCII):
         digits = text.lstrip("0") or "0"
-        if len(digits) > len(str(known)) or int(digits) >= known:
-            raise SettingError(f"{option} is {quoted(text)}; give an id of 0 to {known - 1}")
+        if len(digits) > len(str(vocab_size)) or int(digits) >= vocab_size:
+            raise SettingError(f"{option} is {quoted(text)}; give an id of 0 to {vocab_size - 1}")
         return int(digits)
     if gpt.tokenizer is None:
         raise SettingError(
             f"{option} is {quoted(text)}, and the model has no tokenizer; give an id of 0 to "
-            f"{known - 1}"
+            f"{vocab_size - 1}"
         )
     if not text:
         raise SettingError(f"{option} is '', which is no token; give a text, or an id")
-    found = gpt.tokenizer.encode(text, allowed_special="all")
-    if len(found) > 1:
+    tokens = gpt.tokenizer.encode(text, allowed_special="all")
+    if len(tokens) > 1:
         raise SettingError(
-            f"{option} is {quoted(text)}, which is {len(found)} tokens: "
-            f"{describe_tokens(gpt, found)}; give one of them, or its id"
+            f"{option} is {quoted(text)}, which is {len(tokens)} tokens: "
+            f"{describe_tokens(gpt, tokens)}; give one of them, or its id"
         )
-    return found[0]
+    return tokens[0]
 
 
 def read_token_pair(gpt: GPT, arguments: Namespace) -> tuple[int | None, int | None]:
     """--token and --against, None where not given."""
     given = (arguments.token, arguments.against)
     options = ("--token", "--against")
-    found = [
+    pair = [
         None if text is None else read_token(gpt, text, option)
         for text, option in zip(given, options, strict=True)
     ]
-    check_distinct(gpt, *found)
-    return found[0], found[1]
+    check_distinct(gpt, *pair)
+    return pair[0], pair[1]
 
 
 def count_tokens(length: int) -> str:
@@ -212,10 +212,10 @@ def count_tokens(length: int) -> str:
     return "1 token" if length == 1 else f"{length} tokens"
 
 
-def describe_tokens(gpt: GPT, found: Sequence[int]) -> str:
+def describe_tokens(gpt: GPT, tokens: Sequence[int]) -> str:
     """Tokens with their ids, for a message: the first 12."""
-    more = f" and {len(found) - _MOST_TOKENS} more" if len(found) > _MOST_TOKENS else ""
-    return ", ".join(described(gpt, each) for each in found[:_MOST_TOKENS]) + more
+    more = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
+    return ", ".join(described(gpt, token) for token in tokens[:_MOST_TOKENS]) + more
 
 
 def _text(arguments: Namespace) -> str:

@@ -138,8 +138,8 @@ def _explain(left_over: Sequence[str], parser: argparse.ArgumentParser) -> str:
     options = [word.partition("=")[0] for word in left_over if word.startswith("-")]
     if not options:
         return f"{left_over[0]!r} is one argument too many; put a text of several words in quotes"
-    known = re.findall(r"--[a-z-]+", parser.format_help())
-    near = difflib.get_close_matches(options[0].replace("_", "-"), known, n=1)
+    all_options = re.findall(r"--[a-z-]+", parser.format_help())
+    near = difflib.get_close_matches(options[0].replace("_", "-"), all_options, n=1)
     hint = f"did you mean {near[0]}?" if near else "a text that starts with a dash goes after --"
     return f"there is no option {options[0]!r}; {hint}"
 

@@ -119,18 +119,18 @@ def check_patterns(patterns: Sequence[str], layers: int | None = None) -> None:
     """Raise SettingError for a pattern that fits no activation of a model of so many layers."""
     for pattern in patterns:
         name, dot, layer = pattern.partition(".")
-        known = [known for known in (INSIDE_BLOCKS if dot else NAMES) if fnmatchcase(known, name)]
-        if not known:
+        names = [names for names in (INSIDE_BLOCKS if dot else NAMES) if fnmatchcase(names, name)]
+        if not names:
             inside = " inside the blocks" if dot and name in OUTSIDE_BLOCKS else ""
             shown = quoted(pattern)
             raise SettingError(f"no activation{inside} is named {shown}; {hint(pattern)}")
         if dot and not re.fullmatch("[0-9]{1,9}", layer):
             raise SettingError(
                 f"{quoted(pattern)} ends in {quoted(layer)}; write the number of a layer after the "
-                f"dot, as in '{known[0]}.0'"
+                f"dot, as in '{names[0]}.0'"
             )
         if dot and layers is not None:
-            check_place(known[0], int(layer), layers)
+            check_place(names[0], int(layer), layers)
 
 
 def hint(name: str) -> str:

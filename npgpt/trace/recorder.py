@@ -93,10 +93,12 @@ def _fits(pattern: str, name: str, layer: int | None) -> bool:
 
 
 def _span(layers: list[int | None]) -> str:
-    known = sorted(layer for layer in layers if layer is not None)
-    if not known:
+    numbers = sorted(layer for layer in layers if layer is not None)
+    if not numbers:
         return "outside the layers"
-    if known == list(range(known[0], known[-1] + 1)) and len(known) > 1:
-        return f"layers {known[0]} to {known[-1]}"
-    shown = ", ".join(map(str, known[:_SHOWN]))
-    return ("layer " if len(known) == 1 else "layers ") + shown + ", ..." * (len(known) > _SHOWN)
+    if numbers == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1:
+        return f"layers {numbers[0]} to {numbers[-1]}"
+    shown = ", ".join(map(str, numbers[:_SHOWN]))
+    return (
+        ("layer " if len(numbers) == 1 else "layers ") + shown + ", ..." * (len(numbers) > _SHOWN)
+    )

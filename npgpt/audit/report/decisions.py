@@ -19,7 +19,7 @@ LISTED = 20  # tokens of a stage in data
 
 def decisions(
     gpt: GPT,
-    found: Generation,
+    generation: Generation,
     given: dict[str, Any],
     seed: int,
     name: Callable[[int], str],
@@ -32,23 +32,25 @@ def decisions(
     each stage the likeliest `SHOWN` tokens that are left and, likelier first, that it removed;
     probability: the token's share of the last stage.
     """
-    made = found.ledger.decisions if found.ledger else ()
+    made = generation.ledger.decisions if generation.ledger else ()
     ledger = [
-        _told(decision, data, name)
-        for decision, data in zip(made, ledger_data(gpt, found), strict=True)
+        _with_removed(decision, data, name)
+        for decision, data in zip(made, ledger_data(gpt, generation), strict=True)
     ]
     return {
-        "decoder": found.decoder,
+        "decoder": generation.decoder,
         "seed": seed,
         "settings": given,
-        "rows": len(found.sequences),
-        "text": found.texts[0] if found.texts and len(found.texts) == 1 else None,
+        "rows": len(generation.sequences),
+        "text": generation.texts[0] if generation.texts and len(generation.texts) == 1 else None,
         "decisions": len(ledger),
         "ledger": ledger,
     }
 
 
-def _told(decision: Decision, data: dict[str, Any], name: Callable[[int], str]) -> dict[str, Any]:
+def _with_removed(
+    decision: Decision, data: dict[str, Any], name: Callable[[int], str]
+) -> dict[str, Any]:
     before = None
     stages = []
     for stage in data["stages"]:
@@ -63,19 +65,23 @@ def _told(decision: Decision, data: dict[str, Any], name: Callable[[int], str]) 
         removed = [{"id": t, "text": name(t)} for t in gone[:SHOWN].tolist()]
         stages.append(stage | {"likeliest": left, "likeliest_removed": removed})
         before = stage["stage"]
-    told = {field: value for field, value in data.items() if field != "piece"}
-    told |= {"text": None, "probability": None, "stages": stages}
+    fields = {field: value for field, value in data.items() if field != "piece"}
+    fields |= {"text": None, "probability": None, "stages": stages}
     if decision.token is not None:
-        told["text"] = name(decision.token)
+        fields["text"] = name(decision.token)
         stage, scores = list(decision.stages.items())[-1]
         if stage not in NOT_LOGARITHMS:
-            told["probability"] = float(softmax(scores.astype(np.float64))[decision.token])
-    return told
+            fields["probability"] = float(softmax(scores.astype(np.float64))[decision.token])
+    return fields
 
 
-def ledger_data(gpt: GPT, found: Generation) -> list[dict[str, Any]]:
+def ledger_data(gpt: GPT, generation: Generation) -> list[dict[str, Any]]:
     """The decisions as data for JSON, with the likeliest `LISTED` tokens of each stage."""
-    return [_data(gpt, decision) for decision in found.ledger.decisions] if found.ledger else []
+    return (
+        [_data(gpt, decision) for decision in generation.ledger.decisions]
+        if generation.ledger
+        else []
+    )
 
 
 def _data(gpt: GPT, decision: Decision) -> dict[str, Any]:

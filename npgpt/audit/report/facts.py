@@ -120,12 +120,14 @@ def _head(site: Site) -> dict[str, Any]:
     return {"part": str(site), "layer": site.layer, "head": dict(site.at)["head"]}
 
 
-def _attribution(found: TargetAttribution, name: Name) -> dict[str, Any]:
-    by_position = [found.parts.parts(position) for position in range(len(found.targets))]
+def _attribution(attribution: TargetAttribution, name: Name) -> dict[str, Any]:
+    by_position = [
+        attribution.parts.parts(position) for position in range(len(attribution.targets))
+    ]
     return {
-        "targets": [{"id": token, "text": name(token)} for token in found.targets.tolist()],
-        "logit": found.logits.tolist(),
-        "sum": found.parts.total[0].tolist(),
+        "targets": [{"id": token, "text": name(token)} for token in attribution.targets.tolist()],
+        "logit": attribution.logits.tolist(),
+        "sum": attribution.parts.total[0].tolist(),
         "parts": [
             {
                 "part": str(parts[0].site),

@@ -129,8 +129,8 @@ def _attention(matplotlib: Any, facts: Mapping[str, Any], of: Recording) -> Any:
 
 
 def _attribution(matplotlib: Any, facts: Mapping[str, Any]) -> Any:
-    found = facts["attribution"]
-    last = [(part["part"], part["values"][-1]) for part in found["parts"]]
+    attribution = facts["attribution"]
+    last = [(part["part"], part["values"][-1]) for part in attribution["parts"]]
     order = sorted(last, key=lambda part: size_order(part[1]))
     most, rest = order[:_MOST_PARTS], order[_MOST_PARTS:]
     if rest:
@@ -144,8 +144,8 @@ def _attribution(matplotlib: Any, facts: Mapping[str, Any]) -> Any:
     axes.invert_yaxis()
     axes.axvline(0, color=_INK, linewidth=0.8)
     axes.set_xlabel(
-        f"adds to the logit of {_visible(found['targets'][-1]['text'])}, the likeliest next token; "
-        f"sum {found['sum'][-1]:.3f}, logit {found['logit'][-1]:.3f}"
+        f"adds to the logit of {_visible(attribution['targets'][-1]['text'])}, the likeliest next "
+        f"token; sum {attribution['sum'][-1]:.3f}, logit {attribution['logit'][-1]:.3f}"
     )
     return figure
 

@@ -57,9 +57,9 @@ def window(tokens: int, layers: int, heads: int) -> int:
     >>> [window(1024, 12, 12), window(1024, 48, 25), window(200, 6, 4), window(9, 0, 1)]
     [203, 70, 200, 9]
     """
-    each = max(layers * heads, 1)
+    head_count = max(layers * heads, 1)
     # The largest n of which each head has n (n + 1) / 2 weights.
-    by_weights = (math.isqrt(8 * (MOST_WEIGHTS // each) + 1) - 1) // 2
+    by_weights = (math.isqrt(8 * (MOST_WEIGHTS // head_count) + 1) - 1) // 2
     return max(1, min(tokens, by_weights, MOST_CELLS // (layers + 1)))
 
 

@@ -49,10 +49,10 @@ def shape_of(name: str, config: Config, tokens: Tokens) -> tuple[int, ...]:
 
 def _key(text: str, layers: int, where: str) -> Key:
     """What `trace.label` made the text of."""
-    found = re.fullmatch(r"(\w+)(?:\.(0|[1-9][0-9]{0,8}))?", text, re.ASCII)
-    if found is None or found[1] not in NAMES:
+    match = re.fullmatch(r"(\w+)(?:\.(0|[1-9][0-9]{0,8}))?", text, re.ASCII)
+    if match is None or match[1] not in NAMES:
         raise CheckpointError(f"{where}: no activation has that name, such as resid_pre.3, logits")
-    key = found[1], None if found[2] is None else int(found[2])
+    key = match[1], None if match[2] is None else int(match[2])
     try:
         check_place(*key, layers)
     except SettingError as error:

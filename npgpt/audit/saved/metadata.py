@@ -87,11 +87,11 @@ def _tokens(rows: Any, config: Config, where: str) -> Tokens:
             f"{where}: rows of {lengths[0]} to {lengths[-1]} ids; expected rows of one length, 1 "
             f"to n_positions = {config.n_positions}"
         )
-    known = min(config.vocab_size, _MOST_IDS)
+    vocab = min(config.vocab_size, _MOST_IDS)
     for row in rows:
         for token in row:
-            if type(token) is not int or not 0 <= token < known:
-                raise CheckpointError(f"{where}: {kind(token)}; expected ids of 0 to {known - 1}")
+            if type(token) is not int or not 0 <= token < vocab:
+                raise CheckpointError(f"{where}: {kind(token)}; expected ids of 0 to {vocab - 1}")
     return np.array(rows)
 
 

@@ -141,5 +141,5 @@ def _floors(
 ) -> dict[str, float]:
     stored = read_safetensors(path)
     arrays = {key: to_floats(stored[label(*key)], gpt.parameters.dtype) for key in chosen}
-    found = noise_floor.noise_floors(arrays, tokens, gpt.parameters, gpt.config, tap=tap)
-    return {label(*key): found[key] for key in arrays}
+    floors = noise_floor.noise_floors(arrays, tokens, gpt.parameters, gpt.config, tap=tap)
+    return {label(*key): floors[key] for key in arrays}

@@ -25,9 +25,9 @@ def verify(saved: Saved, gpt: GPT) -> dict[Key, float]:
     saved.check_whole()
     unlike = differences_of_pass(saved.config, gpt.config)
     if unlike:
-        said = "; ".join(f"{n} is {kind(a)} in the trace and {kind(b)} in the model"
+        differing = "; ".join(f"{n} is {kind(a)} in the trace and {kind(b)} in the model"
                          for n, a, b in unlike)  # fmt: skip
-        raise CheckpointError(f"{said}; give the model that the trace is of")
+        raise CheckpointError(f"{differing}; give the model that the trace is of")
     computed = gpt.parameters.dtype.name
     if saved.dtype != computed:
         raise CheckpointError(

@@ -102,15 +102,15 @@ def _verify(arguments: Namespace) -> int:
     for name, value in given.items():
         if value is not None:
             raise SettingError(f"--verify and {name} are given; --verify goes alone: give one")
-    found = verdict(saved.verify(saved.load(arguments.verify), load_model(arguments)))
+    verified = verdict(saved.verify(saved.load(arguments.verify), load_model(arguments)))
     if arguments.json:
         print_json(
             "audit-verify",
-            {"trace": str(arguments.verify), "versions": versions(), "verified": found},
+            {"trace": str(arguments.verify), "versions": versions(), "verified": verified},
         )
     else:
-        print_verdict(found)
-    return 0 if found["ok"] else 1
+        print_verdict(verified)
+    return 0 if verified["ok"] else 1
 
 
 def _write(arguments: Namespace, gpt: GPT, audited: Audit) -> list[Path]:

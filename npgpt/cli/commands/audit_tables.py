@@ -38,18 +38,21 @@ def print_summary(facts: Mapping[str, Any]) -> None:
     _print_decisions(facts)
 
 
-def print_verdict(found: dict[str, Any]) -> None:
+def print_verdict(verdict: dict[str, Any]) -> None:
     """Print whether a trace is verified, and the worst error of each activation."""
-    print("verified" if found["ok"] else "NOT VERIFIED", end=": ")
+    print("verified" if verdict["ok"] else "NOT VERIFIED", end=": ")
     print("the largest errors, as parts of what rounding may do (above 1 is wrong)")
     worst: dict[str, dict[str, Any]] = {}
-    for one in found["arrays"]:
-        if one["name"] not in worst or one["ratio"] > worst[one["name"]]["ratio"]:
-            worst[one["name"]] = one
-    rows = [(str(Site(one["name"], one["layer"])), f"{one['ratio']:.3f}") for one in worst.values()]
+    for error in verdict["arrays"]:
+        if error["name"] not in worst or error["ratio"] > worst[error["name"]]["ratio"]:
+            worst[error["name"]] = error
+    rows = [
+        (str(Site(error["name"], error["layer"])), f"{error['ratio']:.3f}")
+        for error in worst.values()
+    ]
     print_table(rows, left=1)
-    if found["same_logits"] is not None:
-        same = "the same bits" if found["same_logits"] else "NOT the same"
+    if verdict["same_logits"] is not None:
+        same = "the same bits" if verdict["same_logits"] else "NOT the same"
         print(f"logits with and without recording: {same}")
 
 
@@ -74,20 +77,21 @@ def _many(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def _heads(found: list[dict[str, Any]]) -> str:
-    shown = [f"{head['part']} {head['value']:.3f}" for head in found]
+def _heads(heads: list[dict[str, Any]]) -> str:
+    shown = [f"{head['part']} {head['value']:.3f}" for head in heads]
     return "  ".join(shown) or "no position has one"
 
 
-def _print_attribution(found: dict[str, Any]) -> None:
-    if math.isnan(found["logit"][-1]):
+def _print_attribution(attribution: dict[str, Any]) -> None:
+    if math.isnan(attribution["logit"][-1]):
         print("\nthe last logits are NaN: none is the largest")
         return
-    parts = sorted(found["parts"], key=lambda part: size_order(part["values"][-1]))
+    parts = sorted(attribution["parts"], key=lambda part: size_order(part["values"][-1]))
     largest = [f"{part['part']} {part['values'][-1]:+.3f}" for part in parts[:_PARTS]]
     print(
-        f"\nlogit of {found['targets'][-1]['text']!r}, the likeliest next: {found['logit'][-1]:.4f}"
-        f"; its {len(parts)} parts sum to {found['sum'][-1]:.4f}"
+        f"\nlogit of {attribution['targets'][-1]['text']!r}, the likeliest next: "
+        f"{attribution['logit'][-1]:.4f}; its {len(parts)} parts sum to "
+        f"{attribution['sum'][-1]:.4f}"
     )
     print("largest parts: " + ", ".join(largest))
 
@@ -107,18 +111,18 @@ def _print_weights(facts: Mapping[str, Any]) -> None:
 
 
 def _print_decisions(facts: Mapping[str, Any]) -> None:
-    found = facts["decisions"]
-    if found is None:
+    decided = facts["decisions"]
+    if decided is None:
         print(f"\n{facts['no_decisions']}")
         return
-    print(f"\ndecisions: {found['decoder']}, seed {found['seed']}")
+    print(f"\ndecisions: {decided['decoder']}, seed {decided['seed']}")
     rows = [("new token", "drawn from", "p", "")]
-    for one in found["ledger"]:
-        model, last = one["stages"][0], one["stages"][-1]
-        likely = one["probability"]
-        text = "nothing is possible" if one["text"] is None else repr(one["text"])
+    for decision in decided["ledger"]:
+        model, last = decision["stages"][0], decision["stages"][-1]
+        likely = decision["probability"]
+        text = "nothing is possible" if decision["text"] is None else repr(decision["text"])
         rows.append(
-            (str(one["step"] + 1), f"{last['left']} of {model['left']}",
+            (str(decision["step"] + 1), f"{last['left']} of {model['left']}",
              "" if likely is None else f"{likely:.3f}", text)
         )  # fmt: skip
     print_table(rows, left=0)

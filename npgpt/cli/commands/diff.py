@@ -65,10 +65,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     paths = (arguments.a, arguments.b)
     traces = [saved.load(path) if _is_trace(path) else None for path in paths]
-    known = next((trace for trace in traces if trace is not None), None)
-    prompt = _prompt(arguments, traces, known)
-    recorded = ["*"] if known is None else sorted({name for name, _ in known.trace.arrays})
-    dtype = arguments.dtype or (known.dtype if known else metadata.DTYPES[0])
+    saved_trace = next((trace for trace in traces if trace is not None), None)
+    prompt = _prompt(arguments, traces, saved_trace)
+    recorded = (
+        ["*"] if saved_trace is None else sorted({name for name, _ in saved_trace.trace.arrays})
+    )
+    dtype = arguments.dtype or (saved_trace.dtype if saved_trace else metadata.DTYPES[0])
     with tempfile.TemporaryDirectory(prefix="npgpt-diff-") as scratch:
         pair = [
             trace
@@ -77,36 +79,36 @@ def _run(arguments: Namespace) -> int:
             )
             for number, (path, trace) in enumerate(zip(paths, traces, strict=True))
         ]
-        found = compare_traces(*pair)
-        facts = _facts(arguments, pair[0], found)
+        comparison = compare_traces(*pair)
+        facts = _facts(arguments, pair[0], comparison)
         del pair  # or Windows would keep the files that it maps
     if arguments.json:
         print_json("diff", facts)
     else:
-        _print(arguments, found)
-    return 0 if found.first is None else _DIFFERENT
+        _print(arguments, comparison)
+    return 0 if comparison.first is None else _DIFFERENT
 
 
 def _is_trace(path: Path) -> bool:
     return os.path.exists(path / metadata.FILE)  # False too for a path that is too long
 
 
-def _prompt(arguments: Namespace, traces: list[Saved | None], known: Saved | None) -> Prompt:
+def _prompt(arguments: Namespace, traces: list[Saved | None], saved_trace: Saved | None) -> Prompt:
     given = [name for name in ("prompt", "tokens") if getattr(arguments, name) is not None]
     if len(given) > 1:
         raise PromptError("--prompt and --tokens are given; give one of them")
-    if given and known is not None:
+    if given and saved_trace is not None:
         raise PromptError(f"--{given[0]} is given, but a trace has its own tokens; leave it out")
     ignored = [name for name in ("names", "dtype") if getattr(arguments, name) is not None]
     if ignored and None not in traces:
         raise SettingError(f"--{ignored[0]} is given, but no model is run; leave it out")
-    if not given and known is None:
+    if not given and saved_trace is None:
         raise PromptError(
             f"neither {arguments.a} nor {arguments.b} is a saved trace; give --prompt TEXT to run "
             "them on"
         )
-    if known is not None:
-        return known.tokens
+    if saved_trace is not None:
+        return saved_trace.tokens
     prompt: Prompt = getattr(arguments, given[0])
     if not prompt:
         raise PromptError(f"--{given[0]} {prompt!r} holds nothing; give at least one token")
@@ -121,17 +123,17 @@ def _traced(folder: Path, path: Path, prompt: Prompt, dtype: str, names: list[st
     return saved.load(folder)
 
 
-def _facts(arguments: Namespace, a: Saved, found: Comparison) -> dict[str, Any]:
+def _facts(arguments: Namespace, a: Saved, comparison: Comparison) -> dict[str, Any]:
     return {
         "a": str(arguments.a),
         "b": str(arguments.b),
         "tokens": a.tokens,
-        "same": found.first is None,
-        "first": None if found.first is None else _fields(found.first),
-        "activations": [_fields(each) for each in found.differences],
-        "only_a": [label(*key) for key in found.only_a],
-        "only_b": [label(*key) for key in found.only_b],
-        "config": {name: {"a": one, "b": two} for name, one, two in found.config},
+        "same": comparison.first is None,
+        "first": None if comparison.first is None else _fields(comparison.first),
+        "activations": [_fields(each) for each in comparison.differences],
+        "only_a": [label(*key) for key in comparison.only_a],
+        "only_b": [label(*key) for key in comparison.only_b],
+        "config": {name: {"a": one, "b": two} for name, one, two in comparison.config},
     }
 
 
@@ -139,25 +141,25 @@ def _fields(each: Difference) -> dict[str, Any]:
     return {**each._asdict(), "ratio": each.ratio}
 
 
-def _print(arguments: Namespace, found: Comparison) -> None:
+def _print(arguments: Namespace, comparison: Comparison) -> None:
     rows = [("layer", "activation", "difference", "floor", "ratio", "at")]
-    for each in found.differences:
+    for each in comparison.differences:
         at = "" if each.at is None else ",".join(map(str, each.at))
         layer = "-" if each.layer is None else str(each.layer)
         largest, floor, ratio = (f"{x:.3g}" for x in (each.largest, each.floor, each.ratio))
         rows.append((layer, each.name, largest, floor, ratio, at))
     print_table(rows, left=2)
     print(f"\na is {arguments.a}\nb is {arguments.b}")
-    for name, one, two in found.config:
+    for name, one, two in comparison.config:
         print(f"{name} is {one} in a and {two} in b")
-    for where, only in (("a", found.only_a), ("b", found.only_b)):
+    for where, only in (("a", comparison.only_a), ("b", comparison.only_b)):
         if only:
             print(f"only in {where}: {listed([label(*key) for key in only])}")
-    unknown = [e for e in found.differences if e.largest and e.floor == math.inf]
+    unknown = [e for e in comparison.differences if e.largest and e.floor == math.inf]
     if unknown:
         names = listed([label(each.name, each.layer) for each in unknown])
         print(f"nothing can be said of {names}: numbers overflow there, and the floor is infinite")
-    first = found.first
+    first = comparison.first
     if first is None:
         print("no activation differs by more than rounding explains")
         return

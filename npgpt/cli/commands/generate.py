@@ -85,10 +85,10 @@ def _run(arguments: Namespace) -> None:
     if arguments.json:
         _print_json(gpt, gpt.generate(prompt, **asked), given, arguments.seed)
     elif arguments.explain:
-        found = gpt.generate(prompt, **asked)
-        print_ledger(gpt, found)
+        generation = gpt.generate(prompt, **asked)
+        print_ledger(gpt, generation)
         print()
-        _print_rows(found)
+        _print_rows(generation)
     elif gpt.tokenizer is None or gpt.settings(**given).num_return_sequences > 1:
         _print_rows(gpt.generate(prompt, **asked))
     else:
@@ -127,40 +127,42 @@ def _print_pieces(text: str, pieces: Iterable[str]) -> None:
         print(flush=True)
 
 
-def _print_rows(found: Generation) -> None:
+def _print_rows(generation: Generation) -> None:
     """Print all rows; where there are several, each under a line that counts them."""
-    count = len(found.sequences)
-    for index, tokens in enumerate(found.sequences):
+    count = len(generation.sequences)
+    for index, tokens in enumerate(generation.sequences):
         if count > 1:
             print(f"--- {index + 1} of {count} ---")
-        print(found.texts[index] if found.texts else " ".join(map(str, tokens)))
+        print(generation.texts[index] if generation.texts else " ".join(map(str, tokens)))
 
 
-def _print_json(gpt: GPT, found: Generation, given: dict[str, Any], seed: int) -> None:
+def _print_json(gpt: GPT, generation: Generation, given: dict[str, Any], seed: int) -> None:
     fields = {
-        "decoder": found.decoder,
-        "prompt_tokens": found.sequences[0][: found.prompt_lengths[0]],
-        "sequences": [_sequence(found, row) for row in range(len(found.sequences))],
+        "decoder": generation.decoder,
+        "prompt_tokens": generation.sequences[0][: generation.prompt_lengths[0]],
+        "sequences": [_sequence(generation, row) for row in range(len(generation.sequences))],
         "settings": dataclasses.asdict(gpt.settings(**given)),
         "seed": seed,
         "versions": versions(),
     }
-    print_json("generate", fields | ({"ledger": ledger_data(gpt, found)} if found.ledger else {}))
+    print_json(
+        "generate", fields | ({"ledger": ledger_data(gpt, generation)} if generation.ledger else {})
+    )
 
 
-def _sequence(found: Generation, row: int) -> dict[str, Any]:
+def _sequence(generation: Generation, row: int) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "new_tokens": found.new_tokens[row],
-        "text": found.texts[row] if found.texts else None,
-        "logprobs": found.logprobs[row],
-        "stopped": found.stopped[row],
+        "new_tokens": generation.new_tokens[row],
+        "text": generation.texts[row] if generation.texts else None,
+        "logprobs": generation.logprobs[row],
+        "stopped": generation.stopped[row],
     }
-    if found.sequence_scores is not None:
-        fields["sequence_score"] = found.sequence_scores[row]
-    if found.beam_indices is not None:
-        fields["beam_indices"] = found.beam_indices[row]
-    if found.scores is not None:
-        fields["scores"] = found.scores[row]
+    if generation.sequence_scores is not None:
+        fields["sequence_score"] = generation.sequence_scores[row]
+    if generation.beam_indices is not None:
+        fields["beam_indices"] = generation.beam_indices[row]
+    if generation.scores is not None:
+        fields["scores"] = generation.scores[row]
     return fields
 
 

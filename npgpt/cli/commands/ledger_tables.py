@@ -11,11 +11,11 @@ from npgpt.decoding.run import Decision
 from npgpt.gpt import GPT
 
 
-def print_ledger(gpt: GPT, found: Generation) -> None:
+def print_ledger(gpt: GPT, generation: Generation) -> None:
     """Print each decision: its stages, what each one left and removed, and what was chosen."""
-    print(f"decoder: {found.decoder}")
+    print(f"decoder: {generation.decoder}")
     shown: Any = None
-    for decision in found.ledger.decisions if found.ledger else ():
+    for decision in generation.ledger.decisions if generation.ledger else ():
         place = (decision.row, decision.step, decision.parent)
         if place != shown:
             print(f"\n{_place(decision)}")

@@ -55,10 +55,10 @@ def _run(arguments: Namespace) -> None:
     text = read_prompt(arguments)
     gpt = load_model(arguments)
     row = prompt_tokens(gpt, text)
-    known = gpt.config.vocab_size
-    top = min(_TOP, known) if arguments.top is None else arguments.top
-    if not 1 <= top <= known:
-        raise SettingError(f"--top is {top}; give 1 to {known}, the number of tokens")
+    vocab_size = gpt.config.vocab_size
+    top = min(_TOP, vocab_size) if arguments.top is None else arguments.top
+    if not 1 <= top <= vocab_size:
+        raise SettingError(f"--top is {top}; give 1 to {vocab_size}, the number of tokens")
     is_all = arguments.position is None
     at = list(range(len(row))) if is_all else [resolve_position(arguments.position, len(row))]
     reading = lens(gpt, row, at, top=top)

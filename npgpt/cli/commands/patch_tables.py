@@ -16,67 +16,67 @@ _CHANGED = {
 }
 
 
-def print_tables(gpt: GPT, found: Mapping[str, Any]) -> None:
+def print_tables(gpt: GPT, fields: Mapping[str, Any]) -> None:
     """Print what --json holds as tables: the metric, and how far each change moved it."""
-    token, against = described(gpt, found["token"]), found["against"]
+    token, against = described(gpt, fields["token"]), fields["against"]
     if against is None:
         print(f"metric: the probability of {token} after the last position")
     else:
         other = described(gpt, against)
         print(f"metric: the logit of {token} less that of {other}, after the last position")
-    _print_runs(found)
-    changed = f"{_what(found)} {_CHANGED[found['change']]}".format(
-        reference="this run" if found["from_tokens"] is None else "the run on --from"
+    _print_runs(fields)
+    changed = f"{_what(fields)} {_CHANGED[fields['change']]}".format(
+        reference="this run" if fields["from_tokens"] is None else "the run on --from"
     )
-    if found["target"] is None:
+    if fields["target"] is None:
         effect, shown = "change of the metric", signed
     else:
-        reference = "run on --from" if found["change"] == "patch" else "clean run"
+        reference = "run on --from" if fields["change"] == "patch" else "clean run"
         effect, shown = f"normalised effect: 0 as unpatched, 1 as the {reference}", _effect
-    if found["sweep"] == "places":
+    if fields["sweep"] == "places":
         print(f"\n{changed}:\n")
-        print_grid([("metric", number(found["values"])), (effect, shown(found["effects"]))])
+        print_grid([("metric", number(fields["values"])), (effect, shown(fields["effects"]))])
     else:
         print(f"\nthe metric with {changed}:\n")
-        _print_table(gpt, found, found["values"], number)
+        _print_table(gpt, fields, fields["values"], number)
         print(f"\n{effect}:\n")
-        _print_table(gpt, found, found["effects"], shown)
-    if found["target"] == found["unpatched"]:
+        _print_table(gpt, fields, fields["effects"], shown)
+    if fields["target"] == fields["unpatched"]:
         print("\nboth runs give the same metric, so no effect can be normalised: nan")
 
 
-def _print_runs(found: Mapping[str, Any]) -> None:
+def _print_runs(fields: Mapping[str, Any]) -> None:
     """The metric of the runs that nothing is changed in."""
-    if found["change"] == "restore":
-        at = ", ".join(map(str, found["corrupted"]))
-        noise = f"noise of {found['noise']:.4g} on positions {at}, seed {found['seed']}"
-        rows = [(f"corrupted run, unpatched: {noise}", number(found["unpatched"]))]
-        rows.append(("clean run", number(found["target"])))
+    if fields["change"] == "restore":
+        at = ", ".join(map(str, fields["corrupted"]))
+        noise = f"noise of {fields['noise']:.4g} on positions {at}, seed {fields['seed']}"
+        rows = [(f"corrupted run, unpatched: {noise}", number(fields["unpatched"]))]
+        rows.append(("clean run", number(fields["target"])))
     else:
-        rows = [("run on TEXT, unpatched", number(found["unpatched"]))]
-        if found["target"] is not None:
-            rows.append(("run on --from", number(found["target"])))
+        rows = [("run on TEXT, unpatched", number(fields["unpatched"]))]
+        if fields["target"] is not None:
+            rows.append(("run on --from", number(fields["target"])))
     print_grid(rows)
 
 
-def _what(found: Mapping[str, Any]) -> str:
-    if found["sweep"] == "places":
-        return ", ".join(found["places"])
-    if found["sweep"] == "heads":
+def _what(fields: Mapping[str, Any]) -> str:
+    if fields["sweep"] == "places":
+        return ", ".join(fields["places"])
+    if fields["sweep"] == "heads":
         return "the output of one head, at all positions,"
-    return f"{found['name']} of one layer and position"
+    return f"{fields['name']} of one layer and position"
 
 
 def _print_table(
-    gpt: GPT, found: Mapping[str, Any], values: Float64, shown: Callable[[float], str]
+    gpt: GPT, fields: Mapping[str, Any], values: Float64, shown: Callable[[float], str]
 ) -> None:
     columns = range(values.shape[1])
-    if found["sweep"] == "heads":
+    if fields["sweep"] == "heads":
         rows = [["head", *map(str, columns)]]
     else:
-        rows = [["position", *map(str, columns)], _tokens(gpt, "TEXT", found["tokens"])]
-        if found["change"] == "patch":
-            rows.append(_tokens(gpt, "--from", found["from_tokens"]))
+        rows = [["position", *map(str, columns)], _tokens(gpt, "TEXT", fields["tokens"])]
+        if fields["change"] == "patch":
+            rows.append(_tokens(gpt, "--from", fields["from_tokens"]))
     for layer, line in enumerate(values.tolist()):
         rows.append([f"layer {layer}", *map(shown, line)])
     print_grid(rows)
