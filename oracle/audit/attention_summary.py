@@ -4,32 +4,32 @@ import torch
 from torch import Tensor
 
 
-def entropy(pattern: Tensor) -> Tensor:
+def attention_entropy(pattern: Tensor) -> Tensor:
     """-Σ p ln p over the keys: (batch, head, query).
 
     Source: Shannon 1948, section 6; 0 ln 0 is 0.
 
-    >>> entropy(torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]])).mul(1e4).round().tolist()
+    >>> attention_entropy(torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]])).mul(1e4).round().tolist()
     [[[0.0, 6931.0]]]
     """
     return torch.special.entr(pattern).sum(-1)
 
 
-def to_first(pattern: Tensor) -> Tensor:
+def attention_to_first(pattern: Tensor) -> Tensor:
     """What the first key gets: (batch, head, query).
 
-    >>> to_first(torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])).tolist()
+    >>> attention_to_first(torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])).tolist()
     [[[1.0, 0.25]]]
     """
     return pattern.unbind(-1)[0]
 
 
-def to_previous(pattern: Tensor) -> Tensor:
+def attention_to_previous(pattern: Tensor) -> Tensor:
     """What the key before the query's own gets, NaN where there is none: (batch, head, query).
 
     It is the diagonal below the queries' own keys.
 
-    >>> to_previous(torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])).tolist()
+    >>> attention_to_previous(torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])).tolist()
     [[[nan, 0.25]]]
     """
     query, key = pattern.shape[-2:]

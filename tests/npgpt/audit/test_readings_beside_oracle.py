@@ -13,16 +13,16 @@ from npgpt.audit import (
     attribution,
     logit_lens,
     output_directions,
-    surprisal,
     sweeps,
+    token_surprisal,
 )
 from npgpt.audit.frozen_norm import unembedding
 from oracle.audit import attention_summary as attention_twin
 from oracle.audit import attribution as attribution_twin
 from oracle.audit import logit_lens as logit_lens_twin
 from oracle.audit import output_directions as directions_twin
-from oracle.audit import surprisal as surprisal_twin
 from oracle.audit import sweeps as sweeps_twin
+from oracle.audit import token_surprisal as surprisal_twin
 from oracle.bounds.compare import excess
 from oracle.bounds.layer_norm import layer_norm as norm_bound
 from oracle.bounds.linear import linear as linear_bound
@@ -191,11 +191,14 @@ def test_attention_summaries(data, traced):
     last = data.draw(st.integers(1, tokens.shape[1]))
     pattern = trace["pattern", 0][:, :, -last:]
     twin, key = tensor(pattern), pattern.shape[-1]
-    exact = {name: getattr(attention_summary, name) for name in ("to_first", "to_previous")}
+    exact = {
+        name: getattr(attention_summary, name)
+        for name in ("attention_to_first", "attention_to_previous")
+    }
     for name, reading in exact.items():
         expected = numbers(getattr(attention_twin, name)(twin))
         assert np.array_equal(reading(pattern), expected, equal_nan=True), name
-    expected = numbers(attention_twin.entropy(twin))
+    expected = numbers(attention_twin.attention_entropy(twin))
     p = pattern.astype(np.float64)
     terms = np.abs(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1)
     allowed = 2 * (gamma(key + 2, "float64") + format_of("float64").library) * terms + LEAST
@@ -217,12 +220,12 @@ def test_surprisal_and_rank_with_equal_logits(data):
     tokens = rng.integers(0, vocab, (batch, n))
     given_both = (logits, tokens), (tensor(logits), tensor(tokens))
     assert np.array_equal(
-        surprisal.rank(*given_both[0]), numbers(surprisal_twin.rank(*given_both[1]))
+        token_surprisal.rank(*given_both[0]), numbers(surprisal_twin.rank(*given_both[1]))
     )
     off = log_softmax_bound(logits[:, :-1], dtype="float64")
     allowed = 2 * np.take_along_axis(off, tokens[:, 1:, None], axis=-1)[..., 0]
     expected = numbers(surprisal_twin.surprisal(*given_both[1]))
-    assert excess(surprisal.surprisal(*given_both[0]), expected, allowed) <= 1
+    assert excess(token_surprisal.surprisal(*given_both[0]), expected, allowed) <= 1
 
 
 @whole_models
