@@ -1,4 +1,20 @@
-"""Byte-pair merging of one word."""
+"""Byte-pair encoding (BPE) of one word: adjacent tokens merged, the most urgent pair first.
+
+All of it, but for speed, a test holds `merge` to:
+
+>>> def plain_merge(word, merges):
+...     ids = list(word)
+...     while True:
+...         pairs = list(zip(ids, ids[1:]))
+...         ranks = [(merges[pair][0], i) for i, pair in enumerate(pairs) if pair in merges]
+...         if not ranks:
+...             return ids
+...         _, place = min(ranks)  # the lowest rank, and of equal ones the leftmost
+...         ids[place : place + 2] = [merges[pairs[place]][1]]
+>>> merges = {(0, 1): (0, 3), (2, 3): (1, 4)}  # a b c = 0 1 2; "a b" first, then "c ab"
+>>> plain_merge([2, 0, 1, 0], merges), merge([2, 0, 1, 0], merges)
+([4, 0], [4, 0])
+"""
 
 import heapq
 import itertools

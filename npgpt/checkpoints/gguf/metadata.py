@@ -10,8 +10,9 @@ given twice, a boolean that is neither 0 nor 1, arrays of arrays) this reader re
 
 import mmap
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ HEADER_LIMIT = 8_000_000
 # place in a vocabulary. GPT-2 has 50,257 tokens and 50,000 merges.
 _MOST_TEXTS = 200_000
 _MOST_KEYS = 10_000
-_LONGEST_NAME = 65_535
+_LONGEST_KEY = 65_535
 
 UINT32, INT32, FLOAT32, BOOL, TEXT, ARRAY = 4, 5, 6, 7, 8, 9
 # Type -> how struct and NumPy name it; a byte read as bool might be neither 0 nor 1.
@@ -44,6 +45,7 @@ _NUMBERS = {
 }
 _LENGTH = struct.Struct("<Q")
 
+T = TypeVar("T")
 Numbers = npt.NDArray[Any]
 Value = bool | int | float | str | Numbers | list[str]
 
@@ -106,6 +108,48 @@ class Cursor:
         return f"the file ends at {self.end}; it is cut short or damaged"
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the names of some things are called, and how long one may be, by `measure`."""
+
+    numbered: str
+    thing: str
+    called: str
+    longest: int
+    unit: str
+    measure: Callable[[str], int]
+    twice: str
+
+
+_KEYS = Names(
+    "metadata key", "metadata", "key", _LONGEST_KEY, "characters", len, "the key is given twice"
+)
+
+
+def read_named(
+    cursor: Cursor, count: int, names: Names, read_one: Callable[[Cursor, str], T]
+) -> dict[str, T]:
+    """The next `count` things by name: each a text, and then what `read_one` reads.
+
+    Raises CheckpointError for a name that is empty, too long or there twice.
+    """
+    things: dict[str, T] = {}
+    for number in range(1, count + 1):
+        name = cursor.text(f"{names.numbered} {number} of {count}")
+        what = f"{names.thing} {quoted(name)}"
+        length = names.measure(name)
+        if not 1 <= length <= names.longest:
+            cursor.refuse(
+                what,
+                f"a {names.called} of {length} {names.unit}; {names.called}s have 1 to "
+                f"{names.longest}",
+            )
+        if name in things:
+            cursor.refuse(what, names.twice)
+        things[name] = read_one(cursor, what)
+    return things
+
+
 def read_metadata(cursor: Cursor, count: int) -> dict[str, Value]:
     """The next `count` keys with their values; arrays of numbers are views of the cursor's data.
 
@@ -115,16 +159,7 @@ def read_metadata(cursor: Cursor, count: int) -> dict[str, Value]:
     """
     if count > _MOST_KEYS:
         cursor.refuse("metadata", f"announces {count} keys; npgpt reads at most {_MOST_KEYS}")
-    values: dict[str, Value] = {}
-    for number in range(count):
-        key = cursor.text(f"metadata key {number + 1} of {count}")
-        what = f"metadata {quoted(key)}"
-        if not key or len(key) > _LONGEST_NAME:
-            cursor.refuse(what, f"a key of {len(key)} characters; keys have 1 to {_LONGEST_NAME}")
-        if key in values:
-            cursor.refuse(what, "the key is given twice")
-        values[key] = _value(cursor, what)
-    return values
+    return read_named(cursor, count, _KEYS, _value)
 
 
 def _value(cursor: Cursor, what: str) -> Value:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from npgpt.checkpoints.files import map_file
 from npgpt.checkpoints.gguf.config import check_architecture, gguf_config
-from npgpt.checkpoints.gguf.metadata import Cursor, Value, read_metadata
+from npgpt.checkpoints.gguf.metadata import Cursor, Names, Value, read_metadata, read_named
 from npgpt.checkpoints.gguf.tokens import gguf_tokenizer
 from npgpt.checkpoints.tensors import (
     BFLOAT16,
@@ -46,7 +46,6 @@ MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _MOST_TENSORS = 20_000  # GPT-2 XL has 581
 _MOST_RANK = 4
-_LONGEST_NAME = 64  # bytes, as in ggml
 _ALIGNMENT = "general.alignment"
 _PLAIN = {0: FLOAT32, 1: FLOAT16, 28: FLOAT64, 30: BFLOAT16}
 _Q8_0 = 8
@@ -57,6 +56,16 @@ _OTHERS = {
     20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32",
     27: "I64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
 }  # fmt: skip
+# 64 bytes, as in ggml.
+_TENSORS = Names(
+    "name of tensor",
+    "tensor",
+    "name",
+    64,
+    "bytes",
+    lambda name: len(name.encode()),
+    "is there twice",
+)
 
 
 @dataclass(frozen=True)
@@ -131,16 +140,7 @@ def read_counts(cursor: Cursor) -> tuple[int, int]:
 
 def read_places(cursor: Cursor, count: int) -> dict[str, TensorPlace]:
     """The next `count` tensors, by name, in the file's order."""
-    places: dict[str, TensorPlace] = {}
-    for number in range(count):
-        name = cursor.text(f"name of tensor {number + 1} of {count}")
-        what = f"tensor {quoted(name)}"
-        if not 1 <= len(name.encode()) <= _LONGEST_NAME:
-            cursor.refuse(what, f"a name of {len(name.encode())} bytes; names have 1 to 64")
-        if name in places:
-            cursor.refuse(what, "is there twice")
-        places[name] = _place(cursor, what)
-    return places
+    return read_named(cursor, count, _TENSORS, _place)
 
 
 def _place(cursor: Cursor, what: str) -> TensorPlace:

@@ -1,5 +1,9 @@
+import doctest
 import itertools
 import random
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -40,6 +44,15 @@ def merge_by_definition(word: list[int], merges: Merges) -> list[int]:
         word[place : place + 2] = [merges[pairs[place]][1]]
 
 
+def _plain_merge() -> Callable[[list[int], Merges], list[int]]:
+    """The one that the module's docstring shows."""
+    (shown, *_) = doctest.DocTestParser().get_examples(sys.modules[merge.__module__].__doc__ or "")
+    names: dict[str, Any] = {}
+    exec(shown.source, names)
+    return names["plain_merge"]
+
+
+plain_merge = _plain_merge()
 words = st.lists(st.integers(0, len(LETTERS) - 1), max_size=40)
 
 
@@ -51,6 +64,7 @@ OUT_OF_DATE = {(1, 2): (0, 3), (0, 1): (1, 4), (3, 0): (2, 5), (0, 3): (3, 6)}
 @example([0, 1, 2, 0], OUT_OF_DATE)
 def test_merge_is_its_definition(word: list[int], merges: Merges) -> None:
     expected = merge_by_definition(word, merges)
+    assert plain_merge(word, merges) == expected
     assert merge(word, merges) == expected
     assert merge_few(word, merges) == expected
     assert merge_many(word, merges) == expected
