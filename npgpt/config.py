@@ -1,4 +1,4 @@
-"""The configuration of a GPT-2: the sizes and switches that its forward pass depends on."""
+"""Configuration of a GPT-2: the sizes and switches that its forward pass depends on."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -137,8 +137,8 @@ def from_json(fields: Mapping[str, Any]) -> Config:
         raise ConfigError(f"model_type is {brief(fields['model_type'])}; npgpt runs 'gpt2' only")
     if fields.get("add_cross_attention"):
         raise ConfigError("add_cross_attention is true; npgpt runs GPT-2 without an encoder only")
-    known = {field.name for field in dataclasses.fields(Config)}
-    chosen = {name: value for name, value in fields.items() if name in known}
+    fields_of_config = {field.name for field in dataclasses.fields(Config)}
+    chosen = {name: value for name, value in fields.items() if name in fields_of_config}
     for alias, name in ALIASES.items():
         if alias in fields and chosen.setdefault(name, fields[alias]) != fields[alias]:
             raise ConfigError(

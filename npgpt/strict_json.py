@@ -1,4 +1,4 @@
-"""JSON from strangers: one meaning or an error."""
+"""Strict JSON, for texts from strangers: one meaning or an error."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The config of a checkpoint: from config.json, from the files of weights, or from both."""
+"""Configuration of a checkpoint: from config.json, from the files of weights, or from both."""
 
 import dataclasses
 import json

@@ -69,20 +69,22 @@ def common_prefix(names: Iterable[str]) -> str:
     >>> common_prefix(["_orig_mod.transformer.wte.weight", "_orig_mod.lm_head.weight"])
     '_orig_mod.transformer.'
     """
-    known = list(names)
-    found = _wrappers(known)
-    return found + PREFIX if any(name.startswith(found + PREFIX) for name in known) else found
+    given = list(names)
+    wrappers = _wrappers(given)
+    return (
+        wrappers + PREFIX if any(name.startswith(wrappers + PREFIX) for name in given) else wrappers
+    )
 
 
 def _wrappers(names: Sequence[str]) -> str:
-    found = ""
+    prefix = ""
     # Each turn makes the prefix longer, and no name that is one is longer than this.
-    while len(found) < _LONGEST:
-        more = next((w for w in WRAPPERS if any(n.startswith(found + w) for n in names)), "")
+    while len(prefix) < _LONGEST:
+        more = next((w for w in WRAPPERS if any(n.startswith(prefix + w) for n in names)), "")
         if not more:
             break
-        found += more
-    return found
+        prefix += more
+    return prefix
 
 
 def check_ordinary(names: Iterable[str], where: str) -> None:

@@ -140,10 +140,10 @@ def sync_folder(folder: Path) -> None:
 def identity(path: Path) -> tuple[int, ...] | None:
     """What tells a file from the one that replaces it, or None where there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def check_unchanged(path: Path, before: tuple[int, ...] | None) -> None:

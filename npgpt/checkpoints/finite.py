@@ -1,4 +1,4 @@
-"""Whether arrays hold NaN or infinity, found out at about the speed of memory."""
+"""NaN and infinity: whether arrays hold any, found out at about the speed of memory."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The `.bin` files of weights that llm.c writes.
+"""llm.c's `.bin` files of weights.
 
     256 numbers of 32 bits: magic, version, positions, tokens, layers, heads, width, tokens with
         padding; the rest are 0

@@ -1,4 +1,4 @@
-"""Opening a checkpoint: config, weights and tokenizer, in a folder or in one file."""
+"""Loading a checkpoint: config, weights and tokenizer, from a folder or from one file."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""The order of axes of a file's matrices: (in, out), as npgpt has them, or (out, in), transposed.
+"""Order of axes of a file's matrices: (in, out), as npgpt has them, or (out, in), transposed.
 
 It is told by the attention's first matrix, (embd, 3 embd) or (3 embd, embd), and holds for the
 square matrices too, whose shapes tell nothing.
@@ -21,11 +21,11 @@ def is_out_in(tensors: Mapping[str, Stored], usual: bool, where: str, *, only_in
     `only_in` is the dialect in which they are never but as `usual`. Raises CheckpointError,
     starting with `where`, for matrices that disagree with it, or with one another.
     """
-    told = {name: _order(name, tensor.data.shape) for name, tensor in tensors.items()}
-    first = next((name for name, order in told.items() if order is not None), None)
+    orders = {name: _order(name, tensor.data.shape) for name, tensor in tensors.items()}
+    first = next((name for name, order in orders.items() if order is not None), None)
     if first is None:
         return usual
-    out_in, embd = bool(told[first]), min(tensors[first].data.shape)
+    out_in, embd = bool(orders[first]), min(tensors[first].data.shape)
     if only_in and out_in != usual:
         raise CheckpointError(
             f"{where}: {first} has shape {tensors[first].data.shape}, {_axes(out_in)}, but "
@@ -33,7 +33,7 @@ def is_out_in(tensors: Mapping[str, Stored], usual: bool, where: str, *, only_in
         )
     for name, tensor in tensors.items():
         shape = tensor.data.shape
-        order = told[name] if told[name] is not None else _order(name, shape, embd)
+        order = orders[name] if orders[name] is not None else _order(name, shape, embd)
         if order not in (None, out_in):
             raise CheckpointError(
                 f"{where}: {name} has shape {shape}, not {shape[::-1]}, though {first} of shape "
@@ -57,14 +57,14 @@ def _order(name: str, shape: tuple[int, ...], embd: int | None = None) -> bool |
         return None
     rows, columns = shape
     if match[1] == "attn.c_attn":
-        told = rows == 3 * columns, columns == 3 * rows
+        may_be = rows == 3 * columns, columns == 3 * rows
     elif embd is None:
         return None
     elif match[1] == "mlp.c_proj":
-        told = rows == embd, columns == embd
+        may_be = rows == embd, columns == embd
     else:
-        told = columns == embd, rows == embd
-    return told[0] if told[0] != told[1] else None
+        may_be = columns == embd, rows == embd
+    return may_be[0] if may_be[0] != may_be[1] else None
 
 
 def transposed(tensors: Mapping[str, Stored]) -> dict[str, Stored]:

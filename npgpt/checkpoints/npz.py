@@ -244,19 +244,19 @@ def parse_npy_header(start: bytes, where: str) -> NpyHeader:
 
 
 def _fields(text: bytes, where: str) -> dict[str, str]:
-    said = text.decode("latin-1").rstrip(" \n")
-    found: dict[str, str] = {}
+    header = text.decode("latin-1").rstrip(" \n")
+    fields: dict[str, str] = {}
     at = 1
-    while (match := _FIELD.match(said, at)) is not None:
-        if match[1] in found:
+    while (match := _FIELD.match(header, at)) is not None:
+        if match[1] in fields:
             raise CheckpointError(f"{where}: the field {match[1]!r} is given twice")
-        found[match[1]] = match[2]
+        fields[match[1]] = match[2]
         at = match.end()
-    if not said.startswith("{") or said[at:].strip(" ") != "}" or len(found) != 3:
+    if not header.startswith("{") or header[at:].strip(" ") != "}" or len(fields) != 3:
         raise CheckpointError(
-            f"{where}: the header is {quoted(said)}; expected descr, fortran_order and shape"
+            f"{where}: the header is {quoted(header)}; expected descr, fortran_order and shape"
         )
-    return found
+    return fields
 
 
 def _dtype(descr: str, where: str) -> DType:

@@ -1,4 +1,4 @@
-"""Several files of a folder replaced as if they were one."""
+"""Atomic replacement of several files of a folder, as if they were one."""
 
 import errno
 import filecmp
@@ -105,10 +105,10 @@ def _finish(scratch: Path, home: Path, key: str) -> None:
 
 def _exchanged(scratch: Path) -> dict[str, bool]:
     names = scratch / _NAMES
-    found = parse_json_object(read_bytes(names, JSON_LIMIT), str(names))
-    if scratch.is_symlink() or not all(map(is_plain_name, found)):
+    has_new = parse_json_object(read_bytes(names, JSON_LIMIT), str(names))
+    if scratch.is_symlink() or not all(map(is_plain_name, has_new)):
         raise CheckpointError(f"{names}: npgpt did not write this; remove {scratch}")
-    return found
+    return has_new
 
 
 def _move(name: str, source: Path, target: Path) -> None:

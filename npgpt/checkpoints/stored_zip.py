@@ -64,10 +64,10 @@ def zip_members(
     count, begin, end = _directory(data, where)
     if count > _MAX_MEMBERS:
         raise CheckpointError(f"{where}: {count} members; npgpt reads at most {_MAX_MEMBERS}")
-    found: dict[str, ZipMember] = {}
+    by_name: dict[str, ZipMember] = {}
     reached = 0
     for member in sorted(_entries(data, count, begin, end, where, methods), key=lambda m: m.header):
-        if member.name in found:
+        if member.name in by_name:
             raise CheckpointError(f"{where}: two members are named {quoted(member.name)}")
         if member.header < reached:
             raise CheckpointError(f"{where}: member {quoted(member.name)} overlaps another")
@@ -76,8 +76,8 @@ def zip_members(
             raise CheckpointError(
                 f"{where}: member {quoted(member.name)} reaches into the directory"
             )
-        found[member.name] = member
-    return found
+        by_name[member.name] = member
+    return by_name
 
 
 def check_member_sum(data: mmap.mmap, member: ZipMember, where: str) -> None:

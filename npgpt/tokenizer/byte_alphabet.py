@@ -1,4 +1,4 @@
-"""GPT-2's alphabet: each of the 256 bytes as one printable character.
+"""Byte alphabet of GPT-2: each of the 256 bytes as one printable character.
 
 Vocabulary files are text, so a token, which is a string of bytes, is written in an alphabet where
 no byte is a space or a control character. Source: `bytes_to_unicode` in OpenAI's encoder.py.

@@ -1,4 +1,4 @@
-"""What a vocabulary and its merges must be before anything is encoded with them."""
+"""Validation of a vocabulary and its merges, before anything is encoded with them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

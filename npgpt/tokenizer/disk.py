@@ -1,4 +1,4 @@
-"""Text and JSON files on disk, where whatever goes wrong names the file."""
+"""Reading and writing of text and JSON on disk, where whatever goes wrong names the file."""
 
 import contextlib
 import json

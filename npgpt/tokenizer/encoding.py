@@ -1,4 +1,4 @@
-"""The tokenizer: text to token ids and back."""
+"""Tokenizer: text to token ids and back."""
 
 import codecs
 import functools
@@ -88,8 +88,8 @@ class Tokenizer:
             if isinstance(piece, int):
                 ids.append(piece)
                 continue
-            for some in words(piece):
-                ids += itertools.chain.from_iterable(map(self._word_ids.__getitem__, some))
+            for several in words(piece):
+                ids += itertools.chain.from_iterable(map(self._word_ids.__getitem__, several))
         return ids
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:

@@ -89,10 +89,10 @@ def _load_pair(vocab_file: Path, merges_file: Path, also: Mapping[str, str]) -> 
         added = read_object(added_file)
         with reading(added_file, vocab_file):
             for token, id_ in added.items():
-                known = special.get(token, vocab.pop(token, id_))
-                if known != id_:
+                vocab_id = special.get(token, vocab.pop(token, id_))
+                if vocab_id != id_:
                     raise TokenizerError(
-                        f"{quoted(token)} has both id {brief(id_)} and {brief(known)}"
+                        f"{quoted(token)} has both id {brief(id_)} and {brief(vocab_id)}"
                     )
                 special[token] = id_
     lines = read_text(merges_file)

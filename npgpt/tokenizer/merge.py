@@ -51,18 +51,18 @@ def merge(word: Sequence[int], merges: Merges) -> list[int]:
 def merge_few(word: Sequence[int], merges: Merges) -> list[int]:
     """`merge` in O(n²), quick for few ids."""
     ids = list(word)
-    found = [merges.get(pair, _NEVER) for pair in itertools.pairwise(ids)]
-    while found:
-        best = min(found)
+    ranked = [merges.get(pair, _NEVER) for pair in itertools.pairwise(ids)]
+    while ranked:
+        best = min(ranked)
         if best is _NEVER:
             break
-        place = found.index(best)
+        place = ranked.index(best)
         ids[place] = merged = best[1]
-        del ids[place + 1], found[place]
+        del ids[place + 1], ranked[place]
         if place:
-            found[place - 1] = merges.get((ids[place - 1], merged), _NEVER)
-        if place < len(found):
-            found[place] = merges.get((merged, ids[place + 1]), _NEVER)
+            ranked[place - 1] = merges.get((ids[place - 1], merged), _NEVER)
+        if place < len(ranked):
+            ranked[place] = merges.get((merged, ids[place + 1]), _NEVER)
     return ids
 
 
@@ -75,9 +75,9 @@ def merge_many(word: Sequence[int], merges: Merges) -> list[int]:
     size = len(word)
     # rank * size + position: in order of rank, then of position
     heap = [
-        found[0] * size + position
+        ranked[0] * size + position
         for position, pair in enumerate(itertools.pairwise(word))
-        if (found := merges.get(pair)) is not None
+        if (ranked := merges.get(pair)) is not None
     ]
     heapq.heapify(heap)
     # A linked list over positions. Both ends lead to the last item, which pairs with nothing:
@@ -87,17 +87,17 @@ def merge_many(word: Sequence[int], merges: Merges) -> list[int]:
     before = array("q", range(-1, size))
 
     def offer(position: int) -> None:
-        found = merges.get((ids[position], ids[after[position]]))
-        if found is not None:
-            heapq.heappush(heap, found[0] * size + position)
+        ranked = merges.get((ids[position], ids[after[position]]))
+        if ranked is not None:
+            heapq.heappush(heap, ranked[0] * size + position)
 
     while heap:
         rank, position = divmod(heapq.heappop(heap), size)
         following = after[position]
-        found = merges.get((ids[position], ids[following]))
-        if found is None or found[0] != rank:
+        ranked = merges.get((ids[position], ids[following]))
+        if ranked is None or ranked[0] != rank:
             continue  # one of the two has been merged since the pair was offered
-        ids[position], ids[following] = found[1], _GONE
+        ids[position], ids[following] = ranked[1], _GONE
         after[position] = following = after[following]
         before[following] = position
         offer(position)

@@ -32,10 +32,10 @@ def cut_special(
             f"{brief(sorted(special_tokens))}"
         )
     # The pattern tries all its names at each place, so it gets those only that are somewhere.
-    found = [name for name in names if name in text]
-    if not found:
+    present = [name for name in names if name in text]
+    if not present:
         return iter((text,))
-    longest_first = sorted(found, key=len, reverse=True)
+    longest_first = sorted(present, key=len, reverse=True)
     # A group in the pattern keeps the separators among the pieces, at the odd places.
     pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
     return (special_tokens[p] if place % 2 else p for place, p in enumerate(pieces))

@@ -1,4 +1,4 @@
-"""GPT-2's pre-tokenizer: text cut into words, which merging never crosses."""
+"""Pre-tokenizer of GPT-2: text cut into words, which merging never crosses."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""The tokenizer_config.json of transformers: settings that overrule the other files there."""
+"""tokenizer_config.json of transformers: settings that overrule the other files there."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,9 +43,9 @@ def read_tokenizer_config(file: Path) -> dict[str, str]:
 def check_agreement(tokenizer: Tokenizer, also: Mapping[str, str]) -> Tokenizer:
     """The tokenizer, if it has the tokens that tokenizer_config.json gives; else TokenizerError."""
     for id_, text in also.items():
-        known = tokenizer.special_tokens.get(text, tokenizer.vocab.get(text))
-        if str(known) != id_:
-            here = "is no token" if known is None else f"has id {known}"
+        own_id = tokenizer.special_tokens.get(text, tokenizer.vocab.get(text))
+        if str(own_id) != id_:
+            here = "is no token" if own_id is None else f"has id {own_id}"
             raise TokenizerError(
                 f"{TOKENIZER_CONFIG} beside it gives {quoted(text)} the id {quoted(id_)}, but here "
                 f"it {here}; take both from one place"

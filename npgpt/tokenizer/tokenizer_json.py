@@ -1,4 +1,4 @@
-"""The format of Hugging Face's `tokenizer.json`, as far as it says byte-level BPE of GPT-2."""
+"""tokenizer.json of Hugging Face, as far as it says byte-level BPE of GPT-2."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -48,14 +48,14 @@ def parse_tokenizer_json(document: Any) -> Tokenizer:
     model = _mapping("model", fields.get("model"))
     _check_inert("model", model, _INERT_MODEL_FIELDS)
     special = _special_tokens(fields.get("added_tokens") or [])
-    known = _mapping("model.vocab", model.get("vocab"))
+    model_vocab = _mapping("model.vocab", model.get("vocab"))
     for token, id_ in special.items():
-        if known.get(token, id_) != id_:
+        if model_vocab.get(token, id_) != id_:
             raise TokenizerError(
                 f"added token {quoted(token)} has id {brief(id_)}, "
-                f"but {brief(known[token])} in model.vocab"
+                f"but {brief(model_vocab[token])} in model.vocab"
             )
-    vocab = {token: id_ for token, id_ in known.items() if token not in special}
+    vocab = {token: id_ for token, id_ in model_vocab.items() if token not in special}
     return Tokenizer(vocab, shared(_merges(model.get("merges")), vocab), special)
 
 

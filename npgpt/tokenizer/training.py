@@ -1,4 +1,4 @@
-"""Training of a byte-pair vocabulary."""
+"""BPE training: a byte-pair vocabulary made of texts."""
 
 import heapq
 import itertools
@@ -69,8 +69,8 @@ def _words(texts: Iterable[str]) -> list[tuple[list[int], int]]:
     counts: Counter[bytes] = Counter()
     for text in texts:
         check_text(text)
-        for some in words(text):
-            counts.update(some)
+        for several in words(text):
+            counts.update(several)
     ids = {letter: index for index, letter in enumerate(ALPHABET)}
     return [
         ([ids[letter] for letter in to_printable(word)], count) for word, count in counts.items()

@@ -1,4 +1,4 @@
-"""The words of `split` as UTF-8, found by array operations: several times as fast on long texts."""
+"""Pre-tokenizer by array operations: the words of `split` as UTF-8, several times as fast."""
 
 import functools
 import re
@@ -36,9 +36,9 @@ def words(text: str) -> Iterator[list[bytes]]:
     [b'It', b"'s", b' ', b' 1', b',', b'024']
     """
     begin = 0
-    while len(text) - begin > CHUNK and (found := _BETWEEN_WORDS.search(text, begin + CHUNK)):
-        yield _words(text[begin : found.end()])
-        begin = found.end()
+    while len(text) - begin > CHUNK and (end := _BETWEEN_WORDS.search(text, begin + CHUNK)):
+        yield _words(text[begin : end.end()])
+        begin = end.end()
     yield _words(text[begin:])
 
 
@@ -82,11 +82,11 @@ def _contract(starts: npt.NDArray[np.bool_], codes: npt.NDArray[np.unsignedinteg
     quotes = np.flatnonzero(codes == ord("'"))
     quotes = quotes[starts[quotes]]
     for letters in CONTRACTED:
-        found = quotes
+        apostrophes = quotes
         for distance, letter in enumerate(letters, start=1):
-            found = found[codes[found + distance] == ord(letter)]
-        starts[found + 1] = False
-        starts[found + 1 + len(letters)] = True
+            apostrophes = apostrophes[codes[apostrophes + distance] == ord(letter)]
+        starts[apostrophes + 1] = False
+        starts[apostrophes + 1 + len(letters)] = True
 
 
 def _cut(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.bool_]) -> list[bytes]:

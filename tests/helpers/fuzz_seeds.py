@@ -247,13 +247,23 @@ def _shards():
     return [json.dumps({"metadata": {"total_size": 8}, "weight_map": places}).encode()]
 
 
+def valid():
+    """A small valid file of each format, by the format's name."""
+    return {
+        "safetensors": _safetensors()[0][1:],
+        "torch zip": _torch_zip()[1][1:],
+        "torch legacy": _legacy()[0],
+        "npz": _npz()[1][1:],
+        "GGUF": _gguf()[0],
+        "llm.c": _llmc()[0],
+        "TensorFlow bundle": _tensorflow()[0][1:],
+    }
+
+
 def _any():
-    first = {
-        b"s": _safetensors()[0][1:], b"b": _torch_zip()[1][1:], b"l": _legacy()[0],
-        b"n": _npz()[1][1:], b"g": _gguf()[0], b"c": _llmc()[0], b"i": _tensorflow()[0][1:],
-        b"p": _pickles()[0],
-    }  # fmt: skip
-    return [way + data for way, data in first.items()]
+    ways = {"safetensors": b"s", "npz": b"n", "GGUF": b"g", "TensorFlow bundle": b"i"}
+    files = [ways.get(name, b"b") + data for name, data in valid().items()]
+    return [*files, b"p" + _pickles()[0]]
 
 
 SEEDS = {

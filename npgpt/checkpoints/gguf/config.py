@@ -1,4 +1,4 @@
-"""The configuration that a GGUF file states in its metadata."""
+"""Configuration of a GGUF file's model, as its metadata states it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,10 +33,11 @@ _SAME = {
 
 def check_architecture(values: Mapping[str, Value], where: str) -> None:
     """Raise CheckpointError unless the file says that it holds a GPT-2, all of it."""
-    found = values.get("general.architecture")
-    if not isinstance(found, str) or found != ARCHITECTURE:
+    architecture = values.get("general.architecture")
+    if not isinstance(architecture, str) or architecture != ARCHITECTURE:
         raise CheckpointError(
-            f"{where}: general.architecture is {kind(found)}; npgpt runs {ARCHITECTURE!r} only"
+            f"{where}: general.architecture is {kind(architecture)}; npgpt runs "
+            f"{ARCHITECTURE!r} only"
         )
     parts = values.get("split.count", 1)
     if type(parts) is not int or parts > 1:

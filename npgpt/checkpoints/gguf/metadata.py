@@ -1,4 +1,4 @@
-"""The metadata of a GGUF file: keys with values, none built before the file is seen to hold it.
+"""GGUF metadata: keys with values, none built before the file is seen to hold it.
 
     text         8 bytes of length, then so many of UTF-8
     key, value   a text; 4 bytes that name the value's type; the value

@@ -105,11 +105,11 @@ def read_gguf(path: Path, *, check_sums: bool = True) -> Weights:
     check_cover(places, len(data) - start, alignment, cursor)
     config = gguf_config(values, {name: p.shape for name, p in places.items()}, str(path))
     with reading(path):
-        found = gguf_tokenizer(values)
+        tokenizer = gguf_tokenizer(values)
     stored = {
         name: _stored(data, place, start + place.offset, path) for name, place in places.items()
     }
-    return Weights(FORM, (path,), stored, config, found)
+    return Weights(FORM, (path,), stored, config, tokenizer)
 
 
 def _stored(data: mmap.mmap, place: TensorPlace, start: int, path: Path) -> Stored:

@@ -1,4 +1,4 @@
-"""The tokenizer that a GGUF file holds in its metadata."""
+"""Tokenizer of a GGUF file, which holds it in its metadata."""
 
 from collections.abc import Iterator, Mapping
 
@@ -37,10 +37,10 @@ def gguf_tokenizer(values: Mapping[str, Value]) -> Tokenizer | None:
     """
     if TOKENS not in values:
         return None
-    for key, known in ((_MODEL, ("gpt2",)), (_PRE, _PRES)):
+    for key, expected in ((_MODEL, ("gpt2",)), (_PRE, _PRES)):
         value = values.get(key, "default" if key == _PRE else None)
-        if not isinstance(value, str) or value not in known:
-            raise TokenizerError(f"{key} is {kind(value)}; GPT-2 has {known[0]!r}")
+        if not isinstance(value, str) or value not in expected:
+            raise TokenizerError(f"{key} is {kind(value)}; GPT-2 has {expected[0]!r}")
     for key in _UNLIKE_GPT2:
         if values.get(key, False) is not False:
             raise TokenizerError(

@@ -1,4 +1,4 @@
-"""What the cache of the Hugging Face hub holds, found by its layout alone.
+"""Cache of the Hugging Face hub: what it holds, found by its layout alone.
 
 CACHE/models--OWNER--NAME/refs/REVISION names a commit, and snapshots/COMMIT holds its files, as
 links to ../../blobs. Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
@@ -68,8 +68,8 @@ def cache_folder() -> Path | None:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
     hub = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    found = os.path.expandvars(os.path.expanduser(hub or os.path.join(home, "hub")))
-    return None if found.startswith("~") else Path(found)
+    path = os.path.expandvars(os.path.expanduser(hub or os.path.join(home, "hub")))
+    return None if path.startswith("~") else Path(path)
 
 
 def is_offline() -> bool:
@@ -91,8 +91,8 @@ def snapshot_folder(name: str, revision: str, holding: Collection[str]) -> Path 
     commit = revision if is_commit(revision) else _commit(home / "refs" / revision)
     if commit is None:
         return None
-    found = home / "snapshots" / commit
-    return found if any((found / file).is_file() for file in holding) else None
+    snapshot = home / "snapshots" / commit
+    return snapshot if any((snapshot / file).is_file() for file in holding) else None
 
 
 def resolve_model(path: str | os.PathLike[str], holding: Collection[str]) -> Path:
@@ -105,14 +105,14 @@ def resolve_model(path: str | os.PathLike[str], holding: Collection[str]) -> Pat
     name = given.as_posix()
     if not is_hub_name(name) or os.path.lexists(given):
         return given
-    found = snapshot_folder(name, MAIN_REVISION, holding)
-    if found is None:
+    snapshot = snapshot_folder(name, MAIN_REVISION, holding)
+    if snapshot is None:
         raise CheckpointError(
             f"{name!r}: no such file or folder, and no model of that name in the cache of the "
             f"Hugging Face hub ({cache_folder() or 'there is no home folder'}); to fetch it from "
             f"there, run `npgpt fetch {name}`"
         )
-    return found
+    return snapshot
 
 
 def _commit(ref: Path) -> str | None:

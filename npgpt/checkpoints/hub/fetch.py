@@ -66,22 +66,22 @@ def fetch(name: str, *, revision: str = MAIN_REVISION, show_progress: bool = Fal
     if cache is None:
         raise CheckpointError("there is no home folder to keep models in; set HF_HOME to a folder")
     prepare_library(show_progress=show_progress)
-    found = look_up_model(name, revision)
-    _check_kind(name, found)
+    repository = look_up_model(name, revision)
+    _check_kind(name, repository)
 
     def get(file: str) -> Path:
-        return _verified(name, file, found, cache)
+        return _verified(name, file, repository, cache)
 
-    paths = [get(file) for file in _small(found.files)]
-    weights = next(file for file in FILE_NAMES if file in found.files)
+    paths = [get(file) for file in _small(repository.files)]
+    weights = next(file for file in FILE_NAMES if file in repository.files)
     paths.append(get(weights))
     if weights.endswith(_INDEX):
-        paths += [get(shard) for shard in _shards(paths[-1], found.files)]
+        paths += [get(shard) for shard in _shards(paths[-1], repository.files)]
     # The config last: without it, what is there so far is no checkpoint.
     paths.append(get(CONFIG))
-    if revision != found.commit:
-        _point(repository_folder(cache, name) / "refs" / revision, found.commit)
-    return Fetched(paths[-1].parent, found.commit, tuple(paths))
+    if revision != repository.commit:
+        _point(repository_folder(cache, name) / "refs" / revision, repository.commit)
+    return Fetched(paths[-1].parent, repository.commit, tuple(paths))
 
 
 def _cached(name: str, revision: str) -> Fetched:
@@ -94,13 +94,13 @@ def _cached(name: str, revision: str) -> Fetched:
     return Fetched(folder, folder.name, tuple(sorted(p for p in folder.iterdir() if p.is_file())))
 
 
-def _check_kind(name: str, found: Repository) -> None:
-    if found.model_type not in (None, "gpt2"):
+def _check_kind(name: str, repository: Repository) -> None:
+    if repository.model_type not in (None, "gpt2"):
         raise CheckpointError(
-            f"{name}: its model_type is {kind(found.model_type)}; npgpt runs gpt2"
+            f"{name}: its model_type is {kind(repository.model_type)}; npgpt runs gpt2"
         )
     for needed in ((CONFIG,), FILE_NAMES):
-        if found.files.keys().isdisjoint(needed):
+        if repository.files.keys().isdisjoint(needed):
             raise CheckpointError(
                 f"{name}: the hub has no {' or '.join(needed)} of it; give another"
             )
@@ -129,18 +129,18 @@ def _shards(index: Path, names: Collection[str]) -> list[str]:
     return shards
 
 
-def _verified(name: str, file: str, found: Repository, cache: Path) -> Path:
+def _verified(name: str, file: str, repository: Repository, cache: Path) -> Path:
     """The file in the cache, which is what the hub says it is, or else is removed."""
-    expected = found.files[file]
+    expected = repository.files[file]
     for again in (False, True):
-        path = download_file(name, file, found.commit, cache, again=again)
+        path = download_file(name, file, repository.commit, cache, again=again)
         fault = _fault(path, expected)
         if fault is None:
             return path
     _remove(path)
     raise CheckpointError(
-        f"{name} at {found.commit}: {file}: {fault}; it came so twice and was removed: run the "
-        "command again, or set HF_ENDPOINT to another server of the hub"
+        f"{name} at {repository.commit}: {file}: {fault}; it came so twice and was removed: run "
+        "the command again, or set HF_ENDPOINT to another server of the hub"
     )
 
 
@@ -149,22 +149,23 @@ def _fault(path: Path, expected: HubFile) -> str | None:
     if size != expected.size:
         return f"{size} bytes arrived, but the hub says {kind(expected.size)}"
     git = expected.sha256 is None
-    said = expected.git_sha1 if git else expected.sha256
-    if not isinstance(said, str):
+    announced = expected.git_sha1 if git else expected.sha256
+    if not isinstance(announced, str):
         return "the hub says no hash to compare it with"
     arrived = digest(path, git=git)
-    if arrived != said:
+    if arrived != announced:
         return (
-            f"its {'git hash' if git else 'SHA-256'} is {arrived}, but the hub says {quoted(said)}"
+            f"its {'git hash' if git else 'SHA-256'} is {arrived}, but the hub says "
+            f"{quoted(announced)}"
         )
     return None
 
 
 def _remove(path: Path) -> None:
     real = Path(os.path.realpath(path))  # links lead to it in a cache that has them
-    for each in (real, path):
+    for file in (real, path):
         with contextlib.suppress(OSError):
-            each.unlink()
+            file.unlink()
 
 
 def _point(ref: Path, commit: str) -> None:

@@ -1,4 +1,4 @@
-"""The one file that imports huggingface_hub, the library that talks to the Hugging Face hub."""
+"""huggingface_hub, the library that talks to the Hugging Face hub; no other file imports it."""
 
 import os
 import warnings
@@ -107,8 +107,10 @@ def _may_pass(error: Exception) -> bool:
     """Whether the connection broke, or something of the wrong length came."""
     from huggingface_hub.utils import LocalEntryNotFoundError
 
-    said = getattr(error, "response", None) is not None or getattr(error, "errno", None) is not None
-    return not said and not isinstance(error, LocalEntryNotFoundError)
+    has_answer = (
+        getattr(error, "response", None) is not None or getattr(error, "errno", None) is not None
+    )
+    return not has_answer and not isinstance(error, LocalEntryNotFoundError)
 
 
 def _endpoint() -> str | None:

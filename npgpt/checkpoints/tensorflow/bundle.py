@@ -65,7 +65,7 @@ def read_bundle(path: Path, *, check_sums: bool = True) -> Weights:
 
 def _index(path: Path) -> tuple[dict[str, Entry], int]:
     """The tensors' entries by name, and how many files of data there should be."""
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     shards = 0
     for key, value in table_entries(read_bytes(path, LIMIT), str(path)):
         if not shards:
@@ -74,12 +74,12 @@ def _index(path: Path) -> tuple[dict[str, Entry], int]:
             shards = parse_header(value, f"{path}: header")
             continue
         name = _name(key, path)
-        if len(found) == MAX_TENSORS:
+        if len(entries) == MAX_TENSORS:
             raise CheckpointError(f"{path}: over {MAX_TENSORS} tensors; this is no GPT-2")
-        found[name] = parse_entry(value, shards, f"{path}: tensor {quoted(name)}")
-    if not found:
+        entries[name] = parse_entry(value, shards, f"{path}: tensor {quoted(name)}")
+    if not entries:
         raise CheckpointError(f"{path}: holds no tensors; fetch it again")
-    return found, shards
+    return entries, shards
 
 
 def _name(key: bytes, path: Path) -> str:
@@ -96,10 +96,10 @@ def _name(key: bytes, path: Path) -> str:
 
 def _shard(index: Path, number: int, count: int) -> Path:
     name = f"{index.name.removesuffix(INDEX_SUFFIX)}.data-{number:05d}-of-{count:05d}"
-    found = find(index.parent, name)
-    if found is None:
+    shard = find(index.parent, name)
+    if shard is None:
         raise CheckpointError(f"{index}: missing {quoted(name)}; fetch all of its files")
-    return found
+    return shard
 
 
 def _by_place(entries: Mapping[str, Entry]) -> Iterable[tuple[str, Entry]]:

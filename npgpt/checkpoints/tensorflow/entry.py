@@ -1,4 +1,4 @@
-"""What a bundle's index says: a header, and the dtype, shape and place of each tensor.
+"""Entries of a TensorFlow bundle's index: the dtype, shape and place of each tensor.
 
 Source: TensorFlow's tensorflow/core/protobuf/tensor_bundle.proto, and tensor_shape.proto,
 types.proto and versions.proto in tensorflow/core/framework.

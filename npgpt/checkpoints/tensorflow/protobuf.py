@@ -79,7 +79,7 @@ class Message:
         return self.parts.get(name, [b""])[0]
 
 
-def parse_message(data: bytes, known: Mapping[int, Field], where: str) -> Message:
+def parse_message(data: bytes, known_fields: Mapping[int, Field], where: str) -> Message:
     """The message that the data are.
 
     Raises CheckpointError, starting with `where`, for a field that is not known, not written as
@@ -93,7 +93,7 @@ def parse_message(data: bytes, known: Mapping[int, Field], where: str) -> Messag
     at, end = 0, len(data)
     while at < end:
         tag, at = read_varint(data, at, end, where)
-        field = known.get(tag >> 3)
+        field = known_fields.get(tag >> 3)
         if field is None:
             raise CheckpointError(f"{where}: field {tag >> 3}, which npgpt does not know")
         name, kind = field.name, field.kind

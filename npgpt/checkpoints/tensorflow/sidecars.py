@@ -45,17 +45,17 @@ def read_hparams(folder: Path) -> dict[str, Any] | None:
         return None
     stated = read_json_object(path)
     sizes: dict[str, Any] = {}
-    for theirs, ours in _NAMES.items():
-        if theirs not in stated:
-            raise ConfigError(f"{path}: no {theirs}; fetch it from where the weights are from")
-        size = stated[theirs]
-        least = 0 if theirs == "n_layer" else 1
+    for name, field in _NAMES.items():
+        if name not in stated:
+            raise ConfigError(f"{path}: no {name}; fetch it from where the weights are from")
+        size = stated[name]
+        least = 0 if name == "n_layer" else 1
         # `type`, not `isinstance`: True is no size.
         if type(size) is not int or not least <= size <= _MOST:
             raise ConfigError(
-                f"{path}: {theirs} is {kind(size)}; expected a whole number, {least} to {_MOST}"
+                f"{path}: {name} is {kind(size)}; expected a whole number, {least} to {_MOST}"
             )
-        sizes[ours] = size
+        sizes[field] = size
     fields = {
         **sizes,
         "activation_function": "gelu_new",

@@ -1,4 +1,4 @@
-"""A pickle reader that can only build dicts, lists, tuples, texts and numbers.
+"""Pickle reader that can only build dicts, lists, tuples, texts and numbers.
 
 It knows the opcodes that a state dict needs, in protocols 2 to 5, and nothing else. A pickle
 names functions to call; here a name outside `allowed` is an error, and an allowed one is never
@@ -175,15 +175,15 @@ def _run(machine: Machine) -> object:
 
 
 def _global(machine: Machine, module: object, name: object) -> None:
-    found = Global(module, name) if isinstance(module, str) and isinstance(name, str) else None
-    if found is None:
+    named = Global(module, name) if isinstance(module, str) and isinstance(name, str) else None
+    if named is None:
         machine.refuse("a function's name that is not a text")
-    if found not in machine.allowed:
+    if named not in machine.allowed:
         machine.refuse(
-            f"names {quoted(f'{found.module}.{found.name}')}, which a GPT-2's state dict does "
+            f"names {quoted(f'{named.module}.{named.name}')}, which a GPT-2's state dict does "
             "not need; do not trust this file"
         )
-    machine.stack.append(found)
+    machine.stack.append(named)
 
 
 def _long(machine: Machine) -> None:

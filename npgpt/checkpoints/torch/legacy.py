@@ -1,4 +1,4 @@
-"""What torch.save wrote before torch 1.6, and still does if asked to; read running nothing.
+"""torch.save's files from before torch 1.6, which it still writes if asked to; nothing is run.
 
     a pickle of the magic number, one of 1001, one of facts on the machine that wrote it
     a pickle of the state dict, whose tensors refer to storages by their keys
@@ -100,7 +100,7 @@ def _in_order(keys: object, builder: Builder) -> list[Storage]:
 def _numbers(
     data: mmap.mmap, at: int, storages: list[Storage], path: Path
 ) -> dict[str, npt.NDArray[Any]]:
-    found: dict[str, npt.NDArray[Any]] = {}
+    by_key: dict[str, npt.NDArray[Any]] = {}
     for storage in storages:
         where = f"{path}: storage {quoted(storage.key)}"
         count = int.from_bytes(data[at : at + _COUNT_BYTES], "little", signed=True)
@@ -116,7 +116,7 @@ def _numbers(
                 f"{max(left, 0)} bytes are left; the file is cut short: fetch it again"
             )
         # frombuffer refuses an empty stretch.
-        found[storage.key] = (
+        by_key[storage.key] = (
             np.frombuffer(data, dtype.bits, count, begin) if count else np.empty(0, dtype.bits)
         )
         at = begin + count * dtype.itemsize
@@ -124,4 +124,4 @@ def _numbers(
         raise CheckpointError(
             f"{path}: {len(data) - at} bytes after the last storage; fetch it again"
         )
-    return found
+    return by_key

@@ -1,4 +1,4 @@
-"""What nanoGPT's checkpoints say of the model: `model_args`, beside the state dict in ckpt.pt.
+"""nanoGPT's checkpoints: what `model_args`, beside the state dict in ckpt.pt, says of the model.
 
 Source: model.py and train.py of https://github.com/karpathy/nanoGPT.
 """
@@ -34,16 +34,16 @@ def nanogpt_config(
     """
     strange = [name for name in arguments if name not in (*_FIELDS, *_OTHERS)]
     if strange:
-        said = ", ".join(quoted(n) if isinstance(n, str) else kind(n) for n in strange[:9])
+        shown = ", ".join(quoted(n) if isinstance(n, str) else kind(n) for n in strange[:9])
         raise CheckpointError(
-            f"{where}: model_args holds {said}, which nanoGPT does not; npgpt cannot tell what "
+            f"{where}: model_args holds {shown}, which nanoGPT does not; npgpt cannot tell what "
             "that changes"
         )
     missing = [name for name in _FIELDS if name not in arguments]
     if missing:
         raise CheckpointError(f"{where}: model_args lacks {', '.join(missing)}")
-    bias, found = arguments.get("bias"), any(name.endswith("ln_f.bias") for name in names)
-    if bias is not None and (not isinstance(bias, bool) or ("bias" in arguments and bias != found)):
-        there = "are biases" if found else "is no ln_f.bias"
+    bias, has_biases = arguments.get("bias"), any(name.endswith("ln_f.bias") for name in names)
+    if bias is not None and (not isinstance(bias, bool) or bias != has_biases):
+        there = "are biases" if has_biases else "is no ln_f.bias"
         raise CheckpointError(f"{where}: bias is {kind(bias)} in model_args, but there {there}")
-    return {ours: arguments[theirs] for theirs, ours in _FIELDS.items()}
+    return {field: arguments[name] for name, field in _FIELDS.items()}

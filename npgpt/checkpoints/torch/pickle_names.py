@@ -1,4 +1,4 @@
-"""The functions and classes that a pickle names, found without following it: a list for people."""
+"""Names of functions and classes in a pickle, found without following it: a list for people."""
 
 import pickletools
 
@@ -13,7 +13,7 @@ def names_in_pickle(pickle: bytes) -> list[str]:
     >>> names_in_pickle(b"\x80\2cos\nsystem\nX\2\0\0\0id\x85R.")
     ['os.system']
     """
-    found: set[str] = set()
+    names: set[str] = set()
     texts: list[str] = []
     memo: dict[int, str] = {}
     last: str | None = None  # the value on top, where that is a text
@@ -21,9 +21,9 @@ def names_in_pickle(pickle: bytes) -> list[str]:
         for opcode, argument, _ in pickletools.genops(pickle):
             match opcode.name:
                 case "GLOBAL" | "INST":
-                    found.add(".".join(str(argument).split(" ", 1)))
+                    names.add(".".join(str(argument).split(" ", 1)))
                 case "STACK_GLOBAL":
-                    found.add(".".join(texts[-2:]))
+                    names.add(".".join(texts[-2:]))
                 case "MEMOIZE":
                     memo[len(memo)] = last or ""
                 case "PUT" | "BINPUT" | "LONG_BINPUT":
@@ -34,9 +34,9 @@ def names_in_pickle(pickle: bytes) -> list[str]:
                     texts.append(argument)
             if opcode.name not in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
                 last = argument if isinstance(argument, str) else None
-            if len(found) == _MOST:
+            if len(names) == _MOST:
                 break
             del texts[:-2]
     except (ValueError, OverflowError):
         pass  # not a pickle from here on
-    return sorted(name[:LONGEST] for name in found)
+    return sorted(name[:LONGEST] for name in names)

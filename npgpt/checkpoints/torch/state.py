@@ -157,8 +157,8 @@ def place_tensors(
 
 
 def _kind(value: object) -> str:
-    known = {Tensor: "a tensor", Storage: "a storage", Global: "a function"}
-    return known.get(type(value)) or kind(value)
+    kinds = {Tensor: "a tensor", Storage: "a storage", Global: "a function"}
+    return kinds.get(type(value)) or kind(value)
 
 
 def strided_view(

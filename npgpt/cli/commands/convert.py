@@ -69,9 +69,9 @@ def _run(arguments: Namespace) -> None:
 
 
 def _default(stored: set[str], form: str) -> str:
-    known = NPZ_DTYPES if form == _NPZ else STORAGE
+    dtypes = NPZ_DTYPES if form == _NPZ else STORAGE
     dtype = next(iter(stored)) if len(stored) == 1 else "float32"
-    return dtype if dtype in known else "float32"
+    return dtype if dtype in dtypes else "float32"
 
 
 def _check_target(target: Path, form: str) -> None:
@@ -124,9 +124,9 @@ def _write_npz(target: Path, checkpoint: Checkpoint, dtype: str) -> None:
 def _facts(
     source: Path, target: Path, form: str, dtype: str, checkpoint: Checkpoint
 ) -> dict[str, Any]:
-    found = checkpoint.listing
+    listing = checkpoint.listing
     return {
-        "from": {"path": str(source), "format": found.format, "dialect": found.dialect},
+        "from": {"path": str(source), "format": listing.format, "dialect": listing.dialect},
         "to": str(target),
         "format": form,
         "dtype": dtype,

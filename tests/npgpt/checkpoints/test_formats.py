@@ -8,10 +8,7 @@ from npgpt.errors import CheckpointError
 from tests.helpers import dialects, format_tables, fuzz_readers, fuzz_seeds
 
 NAMES = [row.name for row in FORMATS]
-# A valid file of each, as a seed of the reader of any file has it: after a byte that says its name.
-SEEDS = dict(zip("sblngcip", fuzz_seeds.SEEDS["any"](), strict=True))
-SEED_OF = {"safetensors": "s", "torch zip": "b", "torch legacy": "l", "npz": "n", "GGUF": "g",
-           "llm.c": "c", "TensorFlow bundle": "i"}  # fmt: skip
+VALID = fuzz_seeds.valid()
 
 
 def test_names_are_there_once():
@@ -30,7 +27,7 @@ def test_each_format_is_fuzzed(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_format_is_recognised_by_its_own_row_alone(tmp_path, name):
     path = tmp_path / ("a.index" if name == "TensorFlow bundle" else "a")
-    path.write_bytes(SEEDS[SEED_OF[name]][1:])
+    path.write_bytes(VALID[name])
     data = path.read_bytes()
     of_the_name = [row for row in recognise(path) if row.is_one(data, path) and row.name == name]
     assert len(of_the_name) == 1
