@@ -1,4 +1,4 @@
-"""Tokenizer: GPT-2's byte-level byte-pair encoding, text to token ids and back.
+"""Tokenizer of GPT-2: byte-level byte-pair encoding, text to token ids and back.
 
 `load` reads the tokenizer's files of a checkpoint's folder, `train` makes a tokenizer out of texts,
 and `save` writes one as Hugging Face's tokenizers read it.
