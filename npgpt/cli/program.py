@@ -90,7 +90,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments, left_over = _parser().parse_known_args(argv)
+    arguments, left_over = command_line().parse_known_args(argv)
     if arguments.version:
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
     elif arguments.command is None:
@@ -103,7 +103,8 @@ def _run(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of the whole program; completion and the man page are made from it too."""
     parser = _Parser(
         prog="npgpt",
         description="GPT-2 in NumPy: continue, score, tokenize a text; get, inspect, time a model.",
