@@ -20,7 +20,7 @@ from npgpt.checkpoints.tensors import NARROW, Stored, Weights, as_stored, same_b
 from npgpt.checkpoints.weights import locate, read_weights
 from npgpt.config import Config
 from npgpt.errors import CheckpointError, NonFiniteWarning, SettingError
-from npgpt.model.paging import release, within
+from npgpt.model.paging import release, within_memory
 from npgpt.model.parameters import Parameters, from_arrays
 from npgpt.tokenizer.encoding import Tokenizer
 from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON, VOCAB_AND_MERGES
@@ -71,7 +71,7 @@ def load(
     memory, and time.
 
     memory, in bytes, is what the process may take; weights that do not fit are then read from the
-    file again at each use (see `model.paging.within`), and nothing is widened before it is used.
+    file again at each use (`model.paging.within_memory`), and nothing is widened before it is used.
 
     Warns with NonFiniteWarning, naming the tensors, where weights are NaN or infinite. Raises
     CheckpointError for files that are missing, damaged, hostile, or disagree with the config,
@@ -97,7 +97,7 @@ def load(
     generation_config = _optional_object(located.parent, GENERATION_CONFIG)
     check_unchanged(located.parent / CONFIG, config_before)
     if memory is not None:  # after all else that takes some
-        parameters = within(parameters, config, memory)
+        parameters = within_memory(parameters, config, memory)
     return Checkpoint(
         config=config,
         parameters=parameters,

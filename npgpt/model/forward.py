@@ -1,4 +1,4 @@
-"""GPT-2's forward pass.
+"""Forward pass of GPT-2, from token ids to logits.
 
 Axes: batch (rows), query (the new positions), key (past and new positions), head, head_dim
 (embd / head), embd (width of the residual stream), inner (width of the MLP), vocab.

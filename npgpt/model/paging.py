@@ -49,8 +49,8 @@ def check_whole(mappings: Iterable[mmap.mmap]) -> None:
 
 def mappings(arrays: Iterable[npt.NDArray[Any]]) -> list[mmap.mmap]:
     """The mapped files that the arrays are views of, each once."""
-    found = (_mapping(array) for array in arrays)
-    return list({id(mapping): mapping for mapping in found if mapping is not None}.values())
+    each_mapping = (_mapping(array) for array in arrays)
+    return list({id(mapping): mapping for mapping in each_mapping if mapping is not None}.values())
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
@@ -82,7 +82,7 @@ def resident() -> int | None:
         return None
 
 
-def within(parameters: Parameters, config: Config, memory: int) -> Parameters:
+def within_memory(parameters: Parameters, config: Config, memory: int) -> Parameters:
     """The same parameters, of which the process keeps only what fits `memory` bytes in all.
 
     The matrices must be mapped from files. The first layers stay in memory, as many as fit; the

@@ -1,4 +1,4 @@
-"""The weights of a GPT-2: a frozen tree whose field names are those of the checkpoints."""
+"""Parameters: the weights of a GPT-2, a frozen tree with the field names of the checkpoints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

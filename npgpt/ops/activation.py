@@ -1,4 +1,4 @@
-"""The activation functions that a GPT-2 config can name."""
+"""Activation functions: all that a GPT-2 config can name, of which ReLU and SiLU are here."""
 
 from collections.abc import Callable
 

@@ -50,7 +50,7 @@ def log_softmax(logits: Array, *, temperature: float = 1.0) -> Array:
 
 
 def _above_zero(total: Array) -> Array:
-    """A sum of weights; 1 in place of 0, which is that of a row that is all −inf."""
+    """A sum of weights; 1 in result of 0, which is that of a row that is all −inf."""
     above: Array = np.maximum(total, total == 0)
     return above
 
@@ -64,17 +64,17 @@ def _below_maximum(logits: Array, temperature: float, out: Array | None = None) 
         raise SettingError(f"temperature is {temperature!r}; give a finite number, 0 or more")
     # In float64 unless T is 1: no quotient leaves the range, whichever side of it T lies.
     wide = logits if temperature == 1 else logits.astype(np.float64)
-    top = np.maximum.reduce(wide, axis=-1, keepdims=True, initial=-np.inf)
-    place = np.empty_like(logits) if out is None else out
+    maximum = np.maximum.reduce(wide, axis=-1, keepdims=True, initial=-np.inf)
+    result = np.empty_like(logits) if out is None else out
     with quiet():
-        if temperature == 1 and np.isfinite(top).all():
-            np.subtract(wide, top, out=place)
-            return place
+        if temperature == 1 and np.isfinite(maximum).all():
+            np.subtract(wide, maximum, out=result)
+            return result
         # Subtracting and dividing only below the maximum: inf − inf and 0 / 0 never arise.
-        below = ~(wide == top)
-        shifted = np.where(top > -np.inf, np.zeros_like(wide), wide)
-        np.subtract(wide, top, out=shifted, where=below)
+        below = ~(wide == maximum)
+        shifted = np.where(maximum > -np.inf, np.zeros_like(wide), wide)
+        np.subtract(wide, maximum, out=shifted, where=below)
         if temperature != 1:
             np.divide(shifted, temperature, out=shifted, where=below)
-        place[...] = shifted
-    return place
+        result[...] = shifted
+    return result

@@ -37,6 +37,7 @@ from npgpt.model.score import log_probabilities
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import MAX_SEED
 from oracle.strategies.weights import build_weights
+from tests.helpers.documentation import ROOT
 from tests.helpers.small_tiles import THRESHOLDS, TOY, patched, three_threads, thresholds
 from tests.helpers.tiny_models import TinyModel, whole_models
 
@@ -302,6 +303,18 @@ def columns_of_a_score(rng, value):
     expected = special.log_softmax(measured.logits, axis=-1)[np.arange(value), row[1:]]
     # A log-probability moves by at most twice what the logits do, and rounds in float64.
     within(computed, expected, 2 * measured.allowed() + 2.0**-50 * (1 + np.abs(expected)))
+
+
+def test_the_page_on_performance_states_the_thresholds_that_there_are():
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    for statement in (
+        f"tiles of {at('ATTENTION_TILE_QUERIES')} queries",
+        f"tiles of {at('ROW_TILE') >> 10} K numbers",
+        f"2 to {at('SKINNY_GEMM_ROWS')} rows",
+        f"{at('SKINNY_GEMM_ROWS') + 1} to {at('LONG_MATRIX_FIRST_ROWS')} rows",
+        f"tiles of {at('COLUMN_TILE_MAX')} columns",
+    ):
+        assert statement in " ".join(text.split()), statement
 
 
 def test_every_threshold_has_a_case():

@@ -14,7 +14,7 @@ from npgpt.checkpoints.saving import save
 from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.model.forward import forward
-from npgpt.model.paging import resident, within
+from npgpt.model.paging import resident, within_memory
 from npgpt.model.parameters import to_arrays, weights
 from tests.helpers.checkpoint_making import random_arrays, random_parameters
 
@@ -65,7 +65,7 @@ def process(monkeypatch):
 
 def least(parameters):
     with pytest.raises(SettingError) as caught:
-        within(parameters, CONFIG, 1)
+        within_memory(parameters, CONFIG, 1)
     return int(re.search(r"at least (\d+)", str(caught.value))[1])
 
 
@@ -75,20 +75,20 @@ def size_of(block):
 
 def test_the_least_is_enough_and_one_byte_less_is_not(process):
     smallest = least(process.parameters)
-    limited = within(process.parameters, CONFIG, smallest)
+    limited = within_memory(process.parameters, CONFIG, smallest)
     for _ in range(3):
         most, read = process.run(limited)
         assert most <= smallest
     assert len(read) >= CONFIG.n_layer - 1
     with pytest.raises(SettingError, match="at least"):
-        within(process.parameters, CONFIG, smallest - 1)
+        within_memory(process.parameters, CONFIG, smallest - 1)
 
 
 @pytest.mark.parametrize("more", range(1, 10))
 def test_what_fits_stays_and_only_the_rest_is_read_again(process, more):
     layer = size_of(process.parameters.h[0])
     memory = least(process.parameters) + more * layer
-    limited = within(process.parameters, CONFIG, memory)
+    limited = within_memory(process.parameters, CONFIG, memory)
     assert process.run(limited)[1] == list(range(CONFIG.n_layer))
     for _ in range(3):
         most, read = process.run(limited)
@@ -99,7 +99,7 @@ def test_what_fits_stays_and_only_the_rest_is_read_again(process, more):
 def test_a_growing_cache_takes_the_place_of_layers(process):
     layer = size_of(process.parameters.h[0])
     memory = least(process.parameters) + 8 * layer
-    limited = within(process.parameters, CONFIG, memory)
+    limited = within_memory(process.parameters, CONFIG, memory)
     process.run(limited)
     reads = []
     for _ in range(4):
@@ -117,7 +117,7 @@ def test_a_growing_cache_takes_the_place_of_layers(process):
 
 def test_layers_are_a_sequence(process):
     blocks = process.parameters.h
-    limited = within(process.parameters, CONFIG, 10**9)
+    limited = within_memory(process.parameters, CONFIG, 10**9)
     assert len(limited.h) == CONFIG.n_layer
     assert limited.h[2] is blocks[2]
     assert limited.h[1:3] == blocks[1:3]
@@ -127,7 +127,7 @@ def test_layers_are_a_sequence(process):
 
 
 def test_listing_the_weights_makes_no_room(process):
-    limited = within(process.parameters, CONFIG, 10**9)
+    limited = within_memory(process.parameters, CONFIG, 10**9)
     to_arrays(limited)
     assert not limited.h.held
 
@@ -135,18 +135,18 @@ def test_listing_the_weights_makes_no_room(process):
 @pytest.mark.parametrize("memory", [0, -5, True, 1e9, "2GB"])
 def test_no_number_of_bytes(process, memory):
     with pytest.raises(SettingError, match=re.escape(f"memory is {memory!r}; give a number")):
-        within(process.parameters, CONFIG, memory)
+        within_memory(process.parameters, CONFIG, memory)
 
 
 def test_weights_in_memory_are_refused():
     with pytest.raises(SettingError, match=r"wte\.weight is not a stretch of a file"):
-        within(random_parameters(CONFIG), CONFIG, 10**12)
+        within_memory(random_parameters(CONFIG), CONFIG, 10**12)
 
 
 def test_a_system_that_tells_nothing_is_refused(process, monkeypatch):
     monkeypatch.setattr(PAGING, "resident", lambda: None)
     with pytest.raises(SettingError, match="this system does not tell"):
-        within(process.parameters, CONFIG, 10**12)
+        within_memory(process.parameters, CONFIG, 10**12)
 
 
 LARGE = Config(vocab_size=512, n_positions=64, n_embd=384, n_head=6, n_layer=20)  # 144 MB
