@@ -95,21 +95,22 @@ def _distance(mutant: Mutant, evidence: Sequence[tuple[Check, Seen]], dtype: str
     mutant does.
     """
     with mutant.applied():
-        steady = all(_steady(check, seen) for check, seen in evidence[:STEADY])
         if evidence[0][0].name == UNSTEADY:
-            return math.inf if steady else 0.0
-        if not steady:
-            return math.inf
+            return math.inf if _steady(evidence) else 0.0
         wide = _apart(evidence, dtype, "float64")
-        # Infinite: one of the two has overflowed, and the other not.
-        return wide if math.isfinite(wide) else min(wide, _apart(evidence, dtype, dtype))
+        if not math.isfinite(wide):  # one of the two has overflowed, and the other not
+            wide = min(wide, _apart(evidence, dtype, dtype))
+        # Asked of the few that are near, since most are told apart by a single example.
+        return wide if wide > HOPELESS or _steady(evidence) else math.inf
 
 
-def _steady(check: Check, seen: Seen) -> bool:
-    """Whether the oracle, as it is now, says the same twice: else it has no numbers.
+def _steady(evidence: Sequence[tuple[Check, Seen]]) -> bool:
+    """Whether the oracle, as it is now, says the same twice: else it has no numbers."""
+    return all(_says_the_same_twice(check, seen) for check, seen in evidence[:STEADY])
 
-    Where it should have refused, that it answers at all is what counts.
-    """
+
+def _says_the_same_twice(check: Check, seen: Seen) -> bool:
+    """Where it should have refused, that it answers at all is what counts."""
     if check.name == REFUSALS:
         return True
     reference = pytorch.subject(dtype="float64")

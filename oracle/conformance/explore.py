@@ -1,6 +1,5 @@
 """Going through the examples of a check, and finding the smallest that fails."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,7 +8,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
-SHRINKING_SECONDS = 8.0
+# Of smaller examples so many are tried: a number and not a time, so that a busy machine finds the
+# same one. Beyond it, examples get smaller by a token or two.
+SHRINKING_TRIES = 300
 
 
 class _Fails(Exception):  # noqa: N818
@@ -32,21 +33,26 @@ def smallest(
     count: int,
     fails: Callable[[Any], bool],
     *,
-    seconds: float = SHRINKING_SECONDS,
+    known: Sequence[bool] = (),
+    tries: int = SHRINKING_TRIES,
 ) -> Any:
-    """The smallest example that fails, as far as Hypothesis gets in `seconds`; None if none does.
+    """The smallest example that fails, of `tries` smaller ones; None if none fails.
 
     It meets the same `count` examples in the same order as `collect` does, and shrinks the first
-    that fails.
+    that fails. known: whether the first of them fail, where that was seen before.
 
     >>> smallest(st.integers(), 100, lambda n: n > 10)
     11
     """
     failing: list[Any] = []
-    end = time.monotonic() + seconds
+    told, left = iter(known), tries
 
     def visit(example: Any) -> None:
-        if time.monotonic() < end and fails(example):
+        nonlocal left
+        if failing:
+            left -= 1
+        seen = None if failing else next(told, None)
+        if left > 0 and (fails(example) if seen is None else seen):
             failing.append(example)
             raise _Fails
 

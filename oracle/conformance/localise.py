@@ -6,7 +6,8 @@ about the token. So the model is built up again, rung by rung, each waking one p
 logits are wrong for the first time, that part is wrong.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ from oracle.bounds.rounding import Array
 from oracle.conformance.check import MISMATCH
 from oracle.conformance.model_examples import ModelExample, exact_in, judge_logits, not_logits
 from oracle.conformance.outcome import Seen
+from oracle.conformance.remembered import remembered
 from oracle.strategies.configs import Config
 from oracle.strategies.tokens import Batch, build_batch
 from oracle.strategies.weights import Weights, build_weights
@@ -165,17 +167,26 @@ def depths(subject: Subject, example: ModelExample, *, dtype: str) -> list[tuple
     return found
 
 
-def _ordinary(config: Config, dtype: str) -> Iterator[ModelExample]:
+def _ordinary(config: Config, dtype: str) -> tuple[ModelExample, ...]:
     """Models under the same switches, with room for tokens, layers and heads."""
     roomy = config | {"n_embd": 6, "n_head": 2, "n_layer": 3, "vocab_size": 7, "n_positions": 8}
+    return _with_room(tuple(sorted(roomy.items())), dtype)
+
+
+@functools.lru_cache
+def _with_room(items: tuple[tuple[str, Any], ...], dtype: str) -> tuple[ModelExample, ...]:
+    """The same examples for every subject, so that what is known of them is worked out once."""
+    config, found = dict(items), []
     for seed in range(3):
         for scale in (1.0, config["layer_norm_epsilon"] ** 0.5):
-            weights = build_weights("trained", seed, roomy)
+            weights = build_weights("trained", seed, config)
             weights["wte.weight"] *= np.float32(scale)  # small: layer norm's epsilon matters too
-            batch = build_batch("none", seed, [5], 5, roomy["vocab_size"])
-            yield ModelExample(roomy, exact_in(dtype, weights), batch)
+            batch = build_batch("none", seed, [5], 5, config["vocab_size"])
+            found.append(ModelExample(config, exact_in(dtype, weights), batch))
+    return tuple(found)
 
 
+@remembered
 def _built(base: ModelExample, rung: Rung) -> ModelExample:
     """The base, cut to the rung's layers and its first real tokens, with later parts asleep."""
     row = base.batch.rows[0][: rung.tokens]

@@ -78,7 +78,8 @@ def run(
     verdict = _verdict(Counter(one.finding.verdict for one in seen))
     worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
     if worst and shrink and not _dead(worst):
-        found = smallest(strategy, count, lambda e: _fails(check, subject, e))
+        known = [one.finding.verdict == MISMATCH for one in seen]
+        found = smallest(strategy, count, lambda e: _fails(check, subject, e), known=known)
         again = None if found is None else look(check, subject, found)
         worst = again if again and again.finding.verdict == MISMATCH else worst
     return Outcome(check, verdict, tuple(seen), worst)
@@ -99,13 +100,18 @@ _COLLECTED: dict[tuple[Any, ...], list[Any]] = {}
 def look(check: Check, subject: Subject, example: Any) -> Seen:
     """What the subject makes of one example."""
     answer = ask(check, subject, example)
+    return Seen(example, answer, compared(check, subject.dtype, example, answer))
+
+
+def compared(check: Check, dtype: str, example: Any, answer: Any) -> Finding:
+    """How an answer, or a Misbehaviour in its place, compares with the reference."""
     try:
-        finding = check.judge(subject.dtype, example, answer)
+        finding = check.judge(dtype, example, answer)
     except Misbehaviour as misbehaviour:
         finding = Finding(MISMATCH, math.inf, misbehaviour.says)
     if finding.verdict == MISMATCH and isinstance(answer, Misbehaviour) and answer.refuses:
         finding = Finding(TIE, 0.0, f"it was refused: {answer.says}")
-    return Seen(example, answer, finding)
+    return finding
 
 
 def ask(check: Check, subject: Subject, example: Any) -> Any:

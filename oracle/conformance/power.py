@@ -1,27 +1,37 @@
-"""What the checks can see: every check before every mutant, and before honest implementations."""
+"""What the checks can see: every check before every mutant, and before honest implementations.
+
+What stays the same is worked out once: each example's reference (`remembered`), and what the checks
+make of the PyTorch path without a bug, which is what they make of every mutant on examples that
+call nothing of what it replaces (`oracle.mutants.touching`).
+"""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeAlias
+
+import torch
 
 from oracle.adapters import pytorch
 from oracle.adapters.subject import FUNCTIONS, Subject
 from oracle.conformance.catalogue import CHECKS, named
-from oracle.conformance.check import MATCH, MISMATCH, Check
+from oracle.conformance.check import MATCH, MISMATCH, Check, Finding
 from oracle.conformance.diagnosis import family
 from oracle.conformance.explore import collect
-from oracle.conformance.outcome import look
+from oracle.conformance.outcome import ask, compared, look
 from oracle.mutants.catalogue import MUTANTS
 from oracle.mutants.equivalents import EQUIVALENTS
 from oracle.mutants.mutant import Mutant
+from oracle.mutants.touching import Part, noted, parts
 
 # Of an op so many examples are enough to see that a bug is not in it.
 OPS = 50
 # Every so many of the honest implementations is tried; the tests try all, on fewer examples.
 EVERY = 2
+# A check, a dtype, mutants, how many examples, and whether to stop at the first mismatch.
+Task: TypeAlias = tuple[str, str, tuple[str, ...], int, bool]
 # How many examples of each check they are put before: 2,000 and more together.
 HONEST = {
     "model/logits": 500,
@@ -64,22 +74,20 @@ def kills(dtype: str, *, only: Collection[str] | None = None) -> list[Cell]:
 
     A mutant is put before a check until the first mismatch.
     """
-
-    def wanted(mutant: Mutant) -> bool:
-        return only is None or mutant.id in only
-
-    tasks = [
-        (check.name, dtype, ids, OPS if check.area == "ops" else check.count, True)
-        for check in CHECKS
-        if (ids := tuple(m.id for m in MUTANTS if _meant(check, m, dtype) and wanted(m)))
-    ]
-    return _together(tasks)
+    return _together(_mutant_tasks(dtype, only))
 
 
 def alarms(dtype: str) -> list[Cell]:
     """The checks of the model before honest implementations, all examples."""
-    some = tuple(honest.id for honest in EQUIVALENTS if dtype in honest.dtypes)[::EVERY]
-    return _together([(check, dtype, some, count, False) for check, count in HONEST.items()])
+    return _together(_honest_tasks(dtype))
+
+
+def kills_and_alarms(dtype: str) -> tuple[list[Cell], list[Cell]]:
+    """Both, by the same processes, so that none waits for the last mutant."""
+    honest, mutants = _honest_tasks(dtype), _mutant_tasks(dtype)
+    columns = _columns([*honest, *mutants])
+    split = len(honest)
+    return _joined(columns[split:]), _joined(columns[:split])
 
 
 def survivors(cells: Iterable[Cell]) -> dict[str, float]:
@@ -113,28 +121,76 @@ def _meant(check: Check, mutant: Mutant, dtype: str) -> bool:
     return family(check.area) == family(mutant.area) and dtype in mutant.dtypes
 
 
-def _together(tasks: Sequence[Any]) -> list[Cell]:
-    """Run the tasks, a process for each core."""
-    workers = os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return [cell for cells in pool.map(_column, tasks) for cell in cells]
+def _mutant_tasks(dtype: str, only: Collection[str] | None = None) -> list[Task]:
+    def wanted(mutant: Mutant) -> bool:
+        return only is None or mutant.id in only
+
+    return [
+        (check.name, dtype, ids, OPS if check.area == "ops" else check.count, True)
+        for check in CHECKS
+        if (ids := tuple(m.id for m in MUTANTS if _meant(check, m, dtype) and wanted(m)))
+    ]
 
 
-def _column(task: tuple[str, str, tuple[str, ...], int, bool]) -> list[Cell]:
+def _honest_tasks(dtype: str) -> list[Task]:
+    some = tuple(honest.id for honest in EQUIVALENTS if dtype in honest.dtypes)[::EVERY]
+    return [(check, dtype, some, count, False) for check, count in HONEST.items()]
+
+
+def _together(tasks: Sequence[Task]) -> list[Cell]:
+    return _joined(_columns(tasks))
+
+
+def _joined(columns: Iterable[list[Cell]]) -> list[Cell]:
+    return [cell for cells in columns for cell in cells]
+
+
+def _columns(tasks: Sequence[Task]) -> list[list[Cell]]:
+    """Run the tasks, a process for each core, each computing with one thread."""
+    spawned = ProcessPoolExecutor(
+        os.cpu_count() or 1,
+        mp_context=get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(1,),
+    )
+    with spawned as pool:
+        return list(pool.map(_column, tasks))
+
+
+def _column(task: Task) -> list[Cell]:
     """One check before these mutants, all its examples or until the first mismatch."""
     name, dtype, ids, count, stop = task
     (check,) = named(name)
     known: Mapping[str, Mutant] = {mutant.id: mutant for mutant in (*MUTANTS, *EQUIVALENTS)}
-    examples = check.examples(pytorch.subject(dtype=dtype))
-    drawn = collect(examples, count)
-    return [_cell(check, drawn, mutated(known[i], dtype), stop=stop) for i in ids]
+    mutants = [known[i] for i in ids]
+    clean = pytorch.subject(dtype=dtype)
+    targets = {target for mutant in mutants for target in mutant.replaces}
+    drawn = [_tried(check, clean, e, targets) for e in collect(check.examples(clean), count)]
+    return [_cell(check, drawn, mutant, dtype, stop=stop) for mutant in mutants]
 
 
-def _cell(check: Check, examples: Sequence[Any], subject: Subject, *, stop: bool) -> Cell:
+@dataclass(frozen=True)
+class _Tried:
+    """An example, what a check finds of the reference, and what that calls of the oracle."""
+
+    example: Any
+    finding: Finding
+    called: frozenset[Part]
+
+
+def _tried(check: Check, clean: Subject, example: Any, targets: Iterable[str]) -> _Tried:
+    with noted(targets) as called:
+        answer = ask(check, clean, example)
+    return _Tried(example, compared(check, clean.dtype, example, answer), frozenset(called))
+
+
+def _cell(check: Check, drawn: Sequence[_Tried], mutant: Mutant, dtype: str, *, stop: bool) -> Cell:
+    changes, subject = parts(mutant), mutated(mutant, dtype)
     mismatches, error, says, tried = 0, 0.0, "", 0
-    for example in examples:
+    for one in drawn:
         tried += 1
-        finding = look(check, subject, example).finding
+        same = changes is not None and not changes & one.called
+        finding = one.finding if same else look(check, subject, one.example).finding
         if finding.verdict == MISMATCH:
             mismatches, says = mismatches + 1, says or finding.says
             if stop:

@@ -99,7 +99,7 @@ def _write(given: argparse.Namespace, found: Judgement, read: Sequence[str]) -> 
 
 
 def _power(given: argparse.Namespace) -> int:
-    cells = power.kills(given.dtype)
+    cells, honest = power.kills_and_alarms(given.dtype)
     print("\n".join(power.matrix(cells)))
     left, total = power.survivors(cells), len({cell.mutant for cell in cells})
     print(f"\n{given.dtype}: {total - len(left)} of {total} mutants are seen")
@@ -108,7 +108,6 @@ def _power(given: argparse.Namespace) -> int:
         print(f"  {given.page} says that {check} sees {mutant}; it does not: write the page again")
     for mutant, error in left.items():
         print(f"  {mutant} is not: its largest error is {error:.2g} of what rounding may do")
-    honest = power.alarms(given.dtype)
     false = [cell for cell in honest if cell.mismatches]
     tried = sum(cell.examples for cell in honest)
     worst = max(cell.error for cell in honest)
