@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from npgpt.checkpoints.save import save
+from npgpt.checkpoints import save
 from npgpt.config import from_json
 from npgpt.model.parameters import from_arrays
 from weights import corpus, evaluate
