@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from npgpt.decoding.request import Request, seed_uniforms, uniform_shape
     from npgpt.decoding.run import Decision
     from npgpt.decoding.scoring import Row
-    from npgpt.decoding.settings import Settings
+    from npgpt.decoding.settings import Settings, SettingsDict
 
 __all__ = [
     "DECODERS",
@@ -46,6 +46,7 @@ __all__ = [
     "Request",
     "Row",
     "Settings",
+    "SettingsDict",
     "State",
     "Step",
     "generate",
@@ -68,6 +69,7 @@ _MODULES = {
     "Request": "request",
     "Row": "scoring",
     "Settings": "settings",
+    "SettingsDict": "settings",
     "State": "language_model",
     "Step": "language_model",
     "generate": "decoders",

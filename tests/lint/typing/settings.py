@@ -7,10 +7,11 @@ an error, and is none, is an error itself.
 from collections.abc import Sequence
 
 import numpy as np
+from typing_extensions import Unpack
 
 import npgpt
 from npgpt.arrays import Array
-from npgpt.decoding import Row, Settings
+from npgpt.decoding import Row, Settings, SettingsDict
 
 
 def own(rows: Sequence[Row], scores: Array) -> Array:
@@ -22,6 +23,11 @@ def allowed(prompt: int, tokens: Sequence[int]) -> list[int]:
 
 
 gpt = npgpt.load()
+
+
+def shout(prompt: str, **settings: Unpack[SettingsDict]) -> str:
+    return "".join(gpt.stream(prompt, **settings)).upper()
+
 
 gpt.generate("x", top_k=5, temperature=0.5, do_sample=True, seed=0)
 gpt.generate("x", top_k=np.int64(5), temperature=np.float32(2), do_sample=np.True_)
@@ -36,6 +42,8 @@ gpt.settings(bad_words_ids=[[1, 2], np.array([3])])
 Settings(stop_strings=["a", "b"], forced_eos_token_id=(1, 2))
 Settings().stop_strings[0].upper()
 
+shout("x", top_p=0.9, seed_of_nobody=1)  # type: ignore[call-arg]
+shout("x", top_p=[0.9])  # type: ignore[arg-type]
 gpt.generate("x", top_k="abc")  # type: ignore[arg-type]
 gpt.generate("x", top_k=0.5)  # type: ignore[arg-type]
 gpt.generate("x", top_p="0.9")  # type: ignore[arg-type]
