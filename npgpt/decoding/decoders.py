@@ -74,6 +74,8 @@ _ROWS: tuple[TokenByToken | Search, ...] = (
     TokenByToken("greedy", lambda s, draft: True, greedy_or_sampling),
 )
 # fmt: on
+
+# The decoders by their names; of several that settings ask for the first one runs.
 DECODERS = {row.name: row for row in _ROWS}
 
 
