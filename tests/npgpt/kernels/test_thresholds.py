@@ -18,10 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-import oracle.bounds.activation as activation_bounds
-import oracle.bounds.attention as attention_bounds
-import oracle.bounds.layer_norm as layer_norm_bounds
-import oracle.bounds.linear as linear_bounds
 from npgpt import ops
 from npgpt.checkpoints.tensors import to_bfloat16
 from npgpt.kernels.attention import attention
@@ -34,6 +30,7 @@ from npgpt.kernels.upcast import upcast
 from npgpt.model.cache import empty_cache
 from npgpt.model.prefill import prefill
 from npgpt.model.score import log_probabilities
+from oracle import bounds
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import MAX_SEED
 from oracle.strategies.weights import build_weights
@@ -99,7 +96,7 @@ def hold_product(rng, rows, n, m, *, order="F", kind="float32", op=linear):
     expected = ops.linear(*(a.astype(np.float64) for a in (x, wide, bias)))
     # Partial sums, and the zeros that they start from, are one more addition each.
     padded = np.pad(x, ((0, 0), (0, 20))), np.pad(wide, ((0, 20), (0, 0)))
-    allowed = sum(linear_bounds.linear(*padded, bias, dtype=d) for d in (np.float32, np.float64))
+    allowed = sum(bounds.linear(*padded, bias, dtype=d) for d in (np.float32, np.float64))
     within(op(x, weight, bias), expected, allowed)
 
 
@@ -124,7 +121,7 @@ def hold_attention(rng, head, query, key, batch=1):
     q, k, v = (normal(rng, batch, head, length, 3) for length in (query, key, key))
     options = {"mask": ops.causal_mask(query, key), "scale": 0.5}
     expected = ops.attention(*(a.astype(np.float64) for a in (q, k, v)), **options)
-    bound = attention_bounds.attention
+    bound = bounds.attention
     allowed = sum(bound(q, k, v, **options, dtype=d) for d in (np.float32, np.float64))
     within(attention(q, k, v, **options), expected, allowed)
 
@@ -240,10 +237,10 @@ def numbers_of_rows(rng, value):
         x = normal(rng, *shape)
         wide = x.astype(np.float64)
         both = (np.float32, np.float64)
-        allowed = sum(activation_bounds.gelu_new(x, dtype=d) for d in both)
+        allowed = sum(bounds.gelu_new(x, dtype=d) for d in both)
         within(gelu_new(x), ops.gelu_new(wide), allowed)
         ln = normal(rng, shape[1]), normal(rng, shape[1])
-        bound = layer_norm_bounds.layer_norm
+        bound = bounds.layer_norm
         allowed = sum(bound(x, *ln, eps=1e-5, dtype=d) for d in both)
         expected = ops.layer_norm(wide, *(a.astype(np.float64) for a in ln), eps=1e-5)
         within(layer_norm(x, *ln, eps=1e-5), expected, allowed)
