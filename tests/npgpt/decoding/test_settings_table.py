@@ -27,7 +27,7 @@ from oracle.decoding import (
     beams,
     constraints,
     contrastive,
-    generate,
+    decoders,
     hypotheses,
     language_model,
     pipeline,
@@ -37,7 +37,7 @@ from oracle.decoding import (
 )
 from oracle.decoding.filters import FILTERS, OFF, WORTH_TRYING
 from oracle.mutants import catalogue
-from oracle.strategies import decoding_problems
+from oracle.strategies.decoding_problems import DECODERS, REQUIRED, settings_of
 from tests.helpers import settings_tables
 
 NAMES = list(TABLE)
@@ -149,7 +149,7 @@ def test_the_name_that_another_library_has_for_it_is_refused_with_ours(alias, na
 # Settings that are no processor or filter by themselves: the module of the oracle that heeds each,
 # and a mutant of what it does there. (How many tokens are guessed at a time changes no token.)
 TWINS = {
-    "do_sample": (generate, "sampling-is-greedy"),
+    "do_sample": (decoders, "sampling-is-greedy"),
     "num_beams": (beams, "beam-duplicates"),
     "num_beam_groups": (beams, "diverse-never-forgets"),
     "force_words_ids": (constraints, "constraint-any-is-enough"),
@@ -161,7 +161,7 @@ TWINS = {
     "force_words_in_prompt": (constraints, "constraint-met-by-prompt"),
     "num_assistant_tokens": (speculative, "speculative-keeps-rejected"),
     "max_matching_ngram_size": (speculative, "speculative-one-uniform"),
-    "num_return_sequences": (generate, "sampling-one-text"),
+    "num_return_sequences": (decoders, "sampling-one-text"),
     "guidance_scale": (language_model, "guidance-swapped"),
     "logits_processor": (pipeline, "ignores-logits-processor"),
     "temperature": (pipeline, "temperature-multiplies"),
@@ -195,8 +195,8 @@ def test_the_oracle_has_no_setting_besides():
 @pytest.mark.parametrize("name", JUDGED)
 def test_the_judge_tries_it(name):
     drawn = {"max_new_tokens"}.union(
-        *(decoding_problems.settings_of(d) for d in decoding_problems.DECODERS),
-        *decoding_problems.REQUIRED.values(),
+        *map(settings_of, DECODERS),
+        *REQUIRED.values(),
     )
     assert name in drawn
 
