@@ -1,6 +1,6 @@
 """Inspection of a checkpoint: what its files hold, also where npgpt refuses to open them.
 
-What `npgpt inspect` prints, and with --json is, as it is here.
+`npgpt inspect` prints this, with --json as it is here.
 """
 
 import os

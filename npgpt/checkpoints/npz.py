@@ -21,13 +21,12 @@ beside it.
 import json
 import mmap
 import re
-import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +48,9 @@ from npgpt.checkpoints.tensors import (
 )
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.quoting import quoted
+
+if TYPE_CHECKING:
+    import zipfile
 
 NPZ = "npz"
 NPZ_SUFFIX = ".npz"
@@ -174,6 +176,8 @@ def write_npz(
     if CONFIG_ARRAY in arrays:
         raise CheckpointError(f"no tensor can be named {CONFIG_ARRAY!r}; rename it")
     text = np.frombuffer(json.dumps(dict(config), sort_keys=True).encode(), np.uint8)
+    import zipfile  # which reading does not need
+
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         _add(archive, file.tell(), CONFIG_ARRAY, text)
         for name, array in arrays.items():
@@ -181,8 +185,10 @@ def write_npz(
             _add(archive, file.tell(), name, np.require(bits, form.bits, "C"))
 
 
-def _add(archive: zipfile.ZipFile, at: int, name: str, array: npt.NDArray[Any]) -> None:
-    info = zipfile.ZipInfo(name + _NPY)  # with the date of 1980, so that equal files are equal
+def _add(archive: "zipfile.ZipFile", at: int, name: str, array: npt.NDArray[Any]) -> None:
+    from zipfile import ZipInfo
+
+    info = ZipInfo(name + _NPY)  # with the date of 1980, so that equal files are equal
     taken = at + _LOCAL_HEADER + len(info.filename.encode()) + _ZIP64_EXTRA + _EXTRA_HEADER
     padding = -taken % NPY_ALIGNMENT
     info.extra = _PADDING.to_bytes(2, "little") + padding.to_bytes(2, "little") + bytes(padding)

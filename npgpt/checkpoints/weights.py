@@ -129,7 +129,7 @@ def weight_map(index: Path) -> dict[str, str]:
 
 
 def _parts(index: Path, check_sums: bool) -> Weights:
-    """The tensors of all files that an index names, each in the one file it is said to be in."""
+    """The tensors of all files that an index names, each in the one file it says."""
     file_of = weight_map(index)
     named = {name: find(index.parent, name) for name in dict.fromkeys(file_of.values())}
     paths = {name: path for name, path in named.items() if path}

@@ -5,7 +5,6 @@ from argparse import ArgumentParser, Namespace
 
 from npgpt.checkpoints.files import digest
 from npgpt.checkpoints.hub.cache import MAIN_REVISION
-from npgpt.checkpoints.hub.fetch import fetch
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json
 
@@ -33,6 +32,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     watched = sys.stderr is not None and sys.stderr.isatty() and not arguments.json
+    from npgpt.checkpoints.hub.fetch import fetch  # which no other command needs
+
     fetched = fetch(arguments.name, revision=arguments.revision, show_progress=watched)
     if not arguments.json:
         print(fetched.folder)

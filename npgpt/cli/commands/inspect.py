@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoints.inspection import inspect_with_error
 from npgpt.cli.arguments import add_model
 from npgpt.cli.command import Command
 from npgpt.cli.output import print_json, print_table, saying_warnings
@@ -30,6 +29,8 @@ def _run(arguments: Namespace) -> None:
     if arguments.path is not None and arguments.model is not None:
         raise SettingError("PATH and --model are given; give one of them")
     path = arguments.path or arguments.model or shipped()
+    from npgpt.checkpoints.inspection import inspect_with_error  # which no other command needs
+
     with saying_warnings():
         facts, refused = inspect_with_error(path)
     if arguments.json:
