@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         tokenizer,
     )
     from oracle.adapters import Subject, load
-    from oracle.conformance import Judgement, judge
+    from oracle.conformance.judge import Judgement, judge
 
 # That of npgpt too: the two are released together.
 __version__ = "0.1.0"

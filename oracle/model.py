@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oracle.ops.activation import ACTIVATIONS
-from oracle.ops.attention import Tap, attention, causal_mask, keep
-from oracle.ops.embedding import embedding
-from oracle.ops.layer_norm import deviation, divided, layer_norm
-from oracle.ops.linear import linear
+from oracle.ops.activation import ACTIVATIONS as ACTIVATIONS
+from oracle.ops.attention import Tap, causal_mask, keep
+from oracle.ops.attention import attention as attention
+from oracle.ops.embedding import embedding as embedding
+from oracle.ops.layer_norm import deviation, divided
+from oracle.ops.layer_norm import layer_norm as layer_norm
+from oracle.ops.linear import linear as linear
 
 __all__ = ["DEFAULTS", "Config", "Output", "Past", "Weights", "forward", "logits", "shapes"]
 
@@ -70,13 +72,16 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """
     c = {**DEFAULTS, **config}
     embd, inner = c["n_embd"], c["n_inner"] or 4 * c["n_embd"]
-    maps = {
+    maps: dict[str, tuple[int, int]] = {
         "attn.c_attn": (embd, 3 * embd),
         "attn.c_proj": (embd, embd),
         "mlp.c_fc": (embd, inner),
         "mlp.c_proj": (inner, embd),
     }
-    found = {"wte.weight": (c["vocab_size"], embd), "wpe.weight": (c["n_positions"], embd)}
+    found: dict[str, tuple[int, ...]] = {
+        "wte.weight": (c["vocab_size"], embd),
+        "wpe.weight": (c["n_positions"], embd),
+    }
     for i in range(c["n_layer"]):
         found |= {f"h.{i}.{n}.{p}": (embd,) for n in ("ln_1", "ln_2") for p in ("weight", "bias")}
         for name, (rows, columns) in maps.items():

@@ -110,6 +110,7 @@ class Child:
         return f"ended with exit status {status}{quote}"
 
     def _hear(self, read: Read) -> None:
+        assert self.process.stdout is not None  # it was started with a pipe
         with self.process.stdout as stream:
             message = b"?"
             while message and not self.closing:

@@ -63,9 +63,10 @@ def guarded(subject: Subject) -> Subject:
     """
     watch = _Watch()
     offered = {name: getattr(subject, name) for name in FUNCTIONS if getattr(subject, name)}
+    watched: dict[str, Any] = {name: watch.over(name, f) for name, f in offered.items()}
     return replace(
         subject,
-        **{name: watch.over(name, function) for name, function in offered.items()},
+        **watched,
         ops={name: watch.over(f"ops.{name}", op) for name, op in subject.ops.items()},
     )
 
@@ -160,8 +161,9 @@ def plain_answer(name: str, answer: Any) -> Any:
         "perplexity": "a number",
         "step": "(logits, cache)",
     }.get(name, "an array of numbers")
+    reader: Callable[[Any], Any] = READERS.get(name, array)
     try:
-        return READERS.get(name, array)(answer)
+        return reader(answer)
     except Exception as error:
         found = "None" if answer is None else f"{type(answer).__name__} ({one_line(error)})"
         raise Misbehaviour(GARBLED, f"{name} answered {found}; expected {expected}") from error

@@ -82,6 +82,7 @@ def main(path: str, options: Mapping[str, Any]) -> None:
         try:
             if name == "step" and arguments[4] is not None:
                 arguments[4] = caches[arguments[4]]
+            assert function is not None  # the judge calls what it was told is offered
             answer = function(*arguments, **_with_functions(call["keywords"], judge))
         except Misbehaviour as misbehaviour:
             judge.tell({"kind": misbehaviour.kind, "says": misbehaviour.says})

@@ -10,7 +10,8 @@ from oracle import model, perplexity, tokenizer
 from oracle.adapters import pytorch_decoding
 from oracle.adapters.subject import Subject
 from oracle.bounds.rounding import Array
-from oracle.decoding.pipeline import FILTERS, PROCESSORS
+from oracle.decoding.filters import FILTERS
+from oracle.decoding.pipeline import PROCESSORS
 from oracle.fast.inference import Inference
 from oracle.ops.softmax import log_softmax, softmax
 from oracle.strategies.decoding_problems import DECODERS, settings_of

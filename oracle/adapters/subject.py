@@ -112,8 +112,11 @@ def as_subject(offer: Any, *, name: str) -> Subject:
     """  # noqa: E501
     if isinstance(offer, Subject):
         return offer
-    read = offer.get if isinstance(offer, Mapping) else lambda key: getattr(offer, key, None)
-    given = {f.name: read(f.name) for f in fields(Subject)}
+
+    def field_of(key: str) -> Any:
+        return offer.get(key) if isinstance(offer, Mapping) else getattr(offer, key, None)
+
+    given = {f.name: field_of(f.name) for f in fields(Subject)}
     given = {key: value for key, value in given.items() if value is not None}
     if not given.get("ops") and not any(map(given.get, FUNCTIONS)):
         raise NoSubject(
@@ -145,12 +148,12 @@ def load(path: str, **options: Any) -> Subject:
     """
     module, _, attribute = path.partition(":")
     try:
-        found = importlib.import_module(module)
+        offer: Any = importlib.import_module(module)
         for part in filter(None, attribute.split(".")):
-            found = getattr(found, part)
-        makes = isinstance(found, type | FunctionType)
+            offer = getattr(offer, part)
+        makes = isinstance(offer, type | FunctionType)
         if makes:
-            found = found(**options)
+            offer = offer(**options)
     except (Exception, SystemExit) as error:
         says = " ".join(f"{type(error).__name__}: {error}".split())
         raise NoSubject(
@@ -160,4 +163,4 @@ def load(path: str, **options: Any) -> Subject:
         ) from error
     if options and not makes:
         raise NoSubject(f"{path} takes no {', '.join(options)}: it is not a function; leave it out")
-    return as_subject(found, name=path)
+    return as_subject(offer, name=path)

@@ -71,10 +71,14 @@ def noisy(noise: Mapping[int, Tensor]) -> Tap:
     >>> noisy({1: torch.tensor([5.0])})("token_embedding", None, torch.ones(1, 2, 1)).tolist()
     [[[1.0], [6.0]]]
     """
+
+    def adding(vector: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda x: x + vector.to(x)
+
     return together(
         *(
-            edited("token_embedding", None, lambda x, v=v: x + v.to(x), position=at)
-            for at, v in noise.items()
+            edited("token_embedding", None, adding(vector), position=at)
+            for at, vector in noise.items()
         )
     )
 

@@ -21,7 +21,7 @@ times the floor, because a few random runs rarely meet the worst combination of 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -173,41 +173,63 @@ def activations(
     Computed in `dtype` on `device`; `shake` disturbs each activation as it passes.
     `patches` and `tap` as in `measure`.
     """
-    seen: Activations = {}
-    full = {**model.DEFAULTS, **config}
-    residual = scale = pre = np.zeros(())  # what layer norm and the activation function read
-
-    def see(name: str, layer: int | None, tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal residual, scale, pre
-        if (name, layer) in patches:
-            tensor = _tensor(patches[name, layer]).to(tensor)
-        tensor = tap(name, layer, tensor)
-        if shake is not None and name.endswith("_scale"):
-            scale = tensor.double().cpu().numpy()
-            seen[name, layer] = scale * (1 + shake.of_sums(residual.shape[-1]))
-            return tensor
-        if shake is not None:
-            array = shake(tensor.cpu().numpy())
-            if name.startswith("ln_"):
-                gain = weights[f"{name}.weight" if layer is None else f"h.{layer}.{name}.weight"]
-                array = array + shake.common_to_row(array, residual, gain, scale)
-            if name == "mlp_post" and full["activation_function"].startswith("gelu"):
-                array = array + (shake(pre) - pre) / 2
-            if name == "mlp_pre":
-                pre = array
-            if name == "position_embedding":
-                residual = seen["token_embedding", None] + array
-            elif name.startswith("resid_"):
-                residual = array
-            tensor = torch.from_numpy(array).to(tensor)
-        seen[name, layer] = tensor.double().cpu().numpy()
-        return tensor
-
+    recorder = _Recorder(weights, {**model.DEFAULTS, **config}, shake, patches, tap)
     place = {"device": device, "dtype": getattr(torch, dtype)}
     tensors = {name: _tensor(array).to(**place) for name, array in weights.items()}
     with torch.no_grad():
-        model.forward(tensors, config, _tensor(row)[None].to(device), tap=see)
-    return seen
+        model.forward(tensors, config, _tensor(row)[None].to(device), tap=recorder)
+    return recorder.seen
+
+
+@dataclass
+class _Recorder:
+    """The tap of `activations`: patches, disturbs and records what passes.
+
+    To disturb a layer norm it takes what that read and what it divided by, and to disturb a GELU
+    what that read; these have passed just before.
+    """
+
+    weights: Weights
+    config: Config  # with every field
+    shake: _Shake | None
+    patches: Mapping[Key, Array]
+    tap: Tap
+    seen: Activations = field(default_factory=dict)
+    residual: Array = field(default_factory=lambda: np.zeros(1))  # the latest residual stream
+    norm_scale: Array = field(default_factory=lambda: np.zeros(1))
+    mlp_pre: Array = field(default_factory=lambda: np.zeros(1))
+
+    def __call__(self, name: str, layer: int | None, tensor: torch.Tensor) -> torch.Tensor:
+        if (name, layer) in self.patches:
+            tensor = _tensor(self.patches[name, layer]).to(tensor)
+        tensor = self.tap(name, layer, tensor)
+        if self.shake is not None and name.endswith("_scale"):
+            # Recorded with the error of its sum, which `common_to_row` then gives the layer norm.
+            self.norm_scale = tensor.double().cpu().numpy()
+            width = self.residual.shape[-1]
+            self.seen[name, layer] = self.norm_scale * (1 + self.shake.of_sums(width))
+            return tensor
+        if self.shake is not None:
+            array = self._disturbed(self.shake, name, layer, tensor.cpu().numpy())
+            tensor = torch.from_numpy(array).to(tensor)
+        self.seen[name, layer] = tensor.double().cpu().numpy()
+        return tensor
+
+    def _disturbed(self, shake: _Shake, name: str, layer: int | None, exact: Array) -> Array:
+        array = shake(exact)
+        if name.startswith("ln_"):
+            prefix = name if layer is None else f"h.{layer}.{name}"
+            gain = self.weights[f"{prefix}.weight"]
+            array = array + shake.common_to_row(array, self.residual, gain, self.norm_scale)
+        if name == "mlp_post" and self.config["activation_function"].startswith("gelu"):
+            array = array + (shake(self.mlp_pre) - self.mlp_pre) / 2
+        if name == "mlp_pre":
+            self.mlp_pre = array
+        if name == "position_embedding":
+            self.residual = self.seen["token_embedding", None] + array
+        elif name.startswith("resid_"):
+            self.residual = array
+        return array
 
 
 def _tensor(array: Array) -> torch.Tensor:

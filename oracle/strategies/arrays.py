@@ -100,8 +100,9 @@ def build_array(kind: str, seed: int, shape: Shape, dtype: npt.DTypeLike = np.fl
     [[0.126, 0.126, 0.126], [-0.132, -0.132, -0.132]]
     """
     rng = np.random.default_rng(seed)
+    limits: np.finfo[Any] = np.finfo(dtype)  # of any floating dtype
     # A copy, because a broadcast view would be read-only and alias itself.
-    return np.array(KINDS[kind](rng, shape, np.finfo(dtype)), dtype)
+    return np.array(KINDS[kind](rng, shape, limits), dtype)
 
 
 @st.composite

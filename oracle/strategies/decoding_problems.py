@@ -101,6 +101,11 @@ def _several(make: Maker, most: int) -> Maker:
     return lambda rng, vocab: [make(rng, vocab) for _ in range(rng.randint(1, most))]
 
 
+def _id_or_set(rng: Random, n: int) -> Any:
+    makers: list[Maker] = [_id, _set]
+    return rng.choice(makers)(rng, n)
+
+
 _BIASES = (1.0, -1.0, 0.5, -2.5)
 # What each setting may be, given the number of tokens in the vocabulary.
 ANY_DECODER: dict[str, Maker] = {
@@ -120,7 +125,7 @@ ANY_DECODER: dict[str, Maker] = {
         tuple(tuple(_set(rng, n, rng.choice([0, 1, 1]))) for _ in range(rng.randint(1, 3)))
     ),
     "forced_bos_token_id": _id,
-    "forced_eos_token_id": lambda rng, n: rng.choice([_id, _set])(rng, n),
+    "forced_eos_token_id": _id_or_set,
     "exponential_decay_length_penalty": lambda rng, n: (
         rng.randint(0, 3),
         rng.choice([1.5, 2.0, 0.5]),
@@ -133,7 +138,7 @@ ANY_DECODER: dict[str, Maker] = {
     "stop_strings": _several(
         lambda rng, n: "".join(rng.choice(LETTERS[:n]) for _ in range(rng.randint(1, 2))), 2
     ),
-    END: lambda rng, n: rng.choice([_id, _set])(rng, n),
+    END: _id_or_set,
     "max_length": _id,  # more than the longest prompt has; in place of max_new_tokens
 }
 SAMPLING: dict[str, Maker] = {
@@ -261,7 +266,7 @@ def decoding_problems(
     return build_problem(decoder, toy, lengths, room, names, seed)
 
 
-def room_of(prompt: Sequence[int], settings: dict[str, Any]) -> int:
+def room_of(prompt: Sequence[int], settings: Mapping[str, Any]) -> int:
     """How many tokens may be generated after the prompt."""
     if "max_length" in settings:
         return settings["max_length"] - len(prompt)
