@@ -6,6 +6,7 @@ becomes an example, or a bound that is right.
 """
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,8 @@ EXAMPLES = 200
 # leave what it has half imported of them in sys.modules.
 _WITH_TRANSFORMERS = ("referee", "shared_settings", "side_by_side", "stopping_alike")
 collect_ignore = [f"helpers/{name}.py" for name in _WITH_TRANSFORMERS]
+if find_spec("cosmic_ray") is None:  # which only `tox -e mutation` installs
+    collect_ignore.append("mutation")
 
 # Slow examples are a matter of the machine, not of the code, so no deadline and no health check
 # on speed; every other health check stays.
