@@ -14,7 +14,7 @@ from oracle.adapters.child import GRACE, Child, Ended, Read
 from oracle.adapters.guard import DIED, GARBLED, HUNG, Misbehaviour
 from oracle.adapters.subject import NoSubject
 
-STARTING = 60.0  # seconds in which a child must say what it offers: it may import much
+STARTING = 300.0  # seconds in which a child must say what it offers: it may import much, slowly
 Message = dict[str, Any]
 Functions = dict[str, Callable[..., Any]]
 

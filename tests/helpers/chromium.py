@@ -9,6 +9,8 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as _Page
 
+from tests.helpers.patience import NEVER
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 _HEIGHT = 800
 _PHONE = 600  # narrower than this is a phone, which reads <meta name="viewport">
@@ -36,6 +38,7 @@ class Page:
             is_mobile=width < _PHONE,
             color_scheme="dark" if dark else "light",
         )
+        page.set_default_timeout(1000 * NEVER)
         page.emulate_media(media="print" if printed else "screen")
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -66,6 +69,7 @@ def chromium() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found(),
+            timeout=1000 * NEVER,
             args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
         )
         page = Page(browser)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.helpers.patience import NEVER
+
 NAME = "someone/tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = (".safetensors", ".bin")  # what the hub keeps elsewhere, by its SHA-256
@@ -167,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(206 if begin else 200, headers, sent, sent=half)
         if fault == "stopped":
             hub.half_sent.set()
-            hub.go_on.wait(20)
+            hub.go_on.wait(NEVER)
 
     def _answer(
         self, status: int, headers: dict[str, str], body: bytes, *, sent: bytes | None = None

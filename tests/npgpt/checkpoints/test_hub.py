@@ -25,6 +25,7 @@ from npgpt.errors import CheckpointError, SettingError
 from npgpt.tokenizer.training import train
 from tests.helpers.checkpoint_making import TINY, random_arrays, random_parameters
 from tests.helpers.command_line import interruptible, process, run
+from tests.helpers.patience import NEVER
 from tests.helpers.playing_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
@@ -360,16 +361,16 @@ def test_the_progress_bar_is_for_terminals(played):
 def test_ctrl_c_in_the_middle_and_two_at_once(played):
     played.faults["model.safetensors"] = "stopped"
     fetching = process(["fetch", NAME], preexec_fn=interruptible)
-    assert played.half_sent.wait(20)
+    assert played.half_sent.wait(NEVER)
     fetching.send_signal(signal.SIGINT)
-    _, said = fetching.communicate(timeout=20)
+    _, said = fetching.communicate(timeout=NEVER)
     assert (fetching.returncode, said) == (130, b"")
     with pytest.raises(CheckpointError, match=MISSING):
         npgpt.load(NAME)
     played.go_on.set()
     played.faults.clear()
     at_once = [process(["fetch", NAME]) for _ in range(2)]
-    assert [each.communicate(timeout=20)[1] for each in at_once] == [b"", b""]
+    assert [each.communicate(timeout=NEVER)[1] for each in at_once] == [b"", b""]
     assert [each.returncode for each in at_once] == [0, 0]
     assert opens_whole()
 

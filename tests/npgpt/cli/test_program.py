@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.command_line import interruptible, output, process, run
+from tests.helpers.patience import NEVER
 
 COMMANDS = (
     "generate",
@@ -68,7 +69,7 @@ def test_text_comes_piece_by_piece_and_ctrl_c_ends_it_quietly(endless_model: Pat
     assert started.stdout.read(40).startswith(b"Shall I")
     assert started.poll() is None, "text came before the end"
     started.send_signal(signal.SIGINT)
-    out, err = started.communicate(timeout=60)
+    out, err = started.communicate(timeout=NEVER)
     assert started.returncode == 130
     assert err == b""
     assert out.endswith(b"\n")
@@ -82,7 +83,7 @@ def test_a_reader_that_leaves_ends_it_quietly(endless_model: Path) -> None:
     assert started.stderr is not None
     started.stdout.read(5)
     started.stdout.close()
-    assert started.wait(timeout=60) == 141
+    assert started.wait(timeout=NEVER) == 141
     assert started.stderr.read() == b""
     started.stderr.close()
 

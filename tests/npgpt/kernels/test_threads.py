@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from npgpt.kernels.threads import parallel_for
+from tests.helpers.patience import NEVER
 from tests.helpers.small_tiles import THREADS, small_tiles
 
 COUNT = "from npgpt.kernels.threads import thread_count; print(thread_count())"
@@ -21,7 +22,7 @@ def test_every_item_is_worked_on_once(items):
 
 
 def test_several_threads_take_part():
-    together = threading.Barrier(THREADS, timeout=20)
+    together = threading.Barrier(THREADS, timeout=NEVER)
     with small_tiles():
         parallel_for(lambda _: together.wait(), range(THREADS))
 
@@ -43,7 +44,7 @@ def test_an_error_stops_the_work_and_is_raised_once_all_threads_are_done():
 
 
 def test_each_thread_computes_without_warnings():
-    together = threading.Barrier(THREADS, timeout=20)
+    together = threading.Barrier(THREADS, timeout=NEVER)
 
     def divide(_):
         together.wait()
@@ -64,7 +65,7 @@ def test_calls_from_several_threads_do_not_wait_for_each_other_for_ever():
         for caller in callers:
             caller.start()
         for caller in callers:
-            caller.join(timeout=20)
+            caller.join(timeout=NEVER)
     assert not any(caller.is_alive() for caller in callers)
 
 
@@ -91,7 +92,7 @@ def test_a_forked_child_has_threads_of_its_own():
     )
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "3"}
     done = subprocess.run(
-        [sys.executable, "-c", code], timeout=60, capture_output=True, env=environment
+        [sys.executable, "-c", code], timeout=NEVER, capture_output=True, env=environment
     )
     assert done.returncode == 0, done.stderr
 

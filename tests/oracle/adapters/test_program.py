@@ -19,8 +19,9 @@ from oracle.adapters.json_lines import FILES_KEPT, Shelf, dumps, loads, numbers
 from oracle.adapters.program import command
 from oracle.adapters.subject import NoSubject
 from tests.helpers.foreign_examples import C_BUGS, FOREIGN, error, judged, unseen, wrong
+from tests.helpers.patience import NEVER
 
-LIMIT = 3.0  # in which 16 MiB are said and heard, on a busy machine too
+LIMIT = 1.5
 WEIGHTS = {"wte.weight": np.ones((1, 1), np.float32)}
 NAUGHTY = shlex.join([sys.executable, str(FOREIGN / "naughty_program.py")])
 GPT2 = f"node {shlex.quote(str(FOREIGN / 'gpt2.js'))}"
@@ -29,6 +30,13 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is n
 
 @pytest.fixture(scope="module")
 def subject():
+    with command(NAUGHTY, seconds=NEVER) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def hurried():
+    """The same with LIMIT seconds for a call, for what takes longer in any case."""
     with command(NAUGHTY, seconds=LIMIT) as found:
         yield found
 
@@ -37,17 +45,35 @@ def do(subject, deed, weights=WEIGHTS):
     return subject.logits({"do": deed}, weights, np.zeros((1, 1), int), np.ones((1, 1), bool))
 
 
+def patiently(subject, deed):
+    """Ask again where the machine was too busy for LIMIT."""
+    for _ in range(100):
+        try:
+            return do(subject, deed)
+        except Misbehaviour as misbehaviour:
+            if misbehaviour.kind != HUNG:
+                raise
+    raise TimeoutError
+
+
 def test_what_is_offered(subject):
     assert (subject.name, subject.dtype, subject.decoders) == ("naughty", "float32", ["greedy"])
     assert subject.process is None
     assert subject.ops["scale"](np.array([1.0, np.inf]), by=3).tolist() == [3, np.inf]
 
 
+@pytest.mark.parametrize("deed", ["sleep", "child"])
+def test_what_hangs_is_told_and_the_next_call_works(hurried, deed):
+    with pytest.raises(Misbehaviour) as caught:
+        do(hurried, deed)
+    assert caught.value.kind == HUNG
+    assert caught.value.says == f"logits gave no answer within {LIMIT:g} s"
+    assert patiently(hurried, "answer").tolist() == [[1, np.float32(0.1)]]
+
+
 @pytest.mark.parametrize(
     ("deed", "kind", "says"),
     [
-        ("sleep", HUNG, f"logits gave no answer within {LIMIT:g} s"),
-        ("child", HUNG, f"logits gave no answer within {LIMIT:g} s"),
         ("endless", GARBLED, "logits was answered with a line of more than 16777216 bytes"),
         ("long", GARBLED, "logits was answered with a line of more than 16777216 bytes"),
         ("die", DIED, "the program ended with exit status 1, saying 'Error: the disk is on fire'"),
@@ -221,7 +247,7 @@ def test_numbers_are_exact_in_the_claimed_dtype(values, dtype):
 
 @needs_node
 def test_a_foreign_model_is_within_the_noise_floor():
-    with command(GPT2, seconds=60) as subject:
+    with command(GPT2, seconds=NEVER) as subject:
         assert all(error(subject, example, *floor) <= 1 for example, floor in judged(100))
         assert wrong(subject) == set()
         ruled_out = np.array([[0.5, -np.inf, 2.0]])
@@ -231,9 +257,9 @@ def test_a_foreign_model_is_within_the_noise_floor():
 
 @needs_node
 def test_its_bugs_are_not():
-    assert unseen(lambda bug: command(f"{GPT2} {bug}", seconds=60), judged(100)) == []
+    assert unseen(lambda bug: command(f"{GPT2} {bug}", seconds=NEVER), judged(100)) == []
     for bug in ("layers-file-order", "missing-tensor-random", "context-wraps"):
-        with command(f"{GPT2} {bug}", seconds=60) as subject:
+        with command(f"{GPT2} {bug}", seconds=NEVER) as subject:
             assert wrong(subject) == {bug}
 
 
@@ -243,7 +269,7 @@ def test_a_foreign_model_in_c(tmp_path):
     words = ["cc", "-O2", "-o", str(program), str(FOREIGN / "gpt2.c"), "-lm"]
     subprocess.run(words, check=True)
     line = shlex.quote(str(program))
-    with command(line, seconds=60) as subject:
+    with command(line, seconds=NEVER) as subject:
         assert all(error(subject, example, *floor) <= 1 for example, floor in judged(100))
         assert wrong(subject) == set()
-    assert unseen(lambda bug: command(f"{line} {bug}", seconds=60), judged(100), C_BUGS) == []
+    assert unseen(lambda bug: command(f"{line} {bug}", seconds=NEVER), judged(100), C_BUGS) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from oracle.conformance.program import main
+from tests.helpers.patience import NEVER
 
 ROOT = Path(__file__).parents[3]
 CLEAN = """
@@ -38,7 +39,7 @@ def oracle(tmp_path, monkeypatch):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=NEVER,
         )
 
     return run

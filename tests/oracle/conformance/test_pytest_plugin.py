@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.patience import NEVER
+
 ROOT = Path(__file__).parents[3]
 THEIRS = """
 from oracle.adapters import pytorch
@@ -27,7 +29,7 @@ def suite(tmp_path, monkeypatch):
 
     def run(*arguments):
         command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=NEVER)
 
     return run
 

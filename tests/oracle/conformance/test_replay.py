@@ -19,6 +19,7 @@ from oracle.conformance.check import MATCH, MISMATCH, Finding
 from oracle.conformance.judge import Judgement
 from oracle.conformance.outcome import RIGHT, WRONG, Outcome, Seen, run
 from oracle.conformance.replay import save_failures
+from tests.helpers.patience import NEVER
 
 RIGHT_ONE = """
 from oracle.adapters import pytorch
@@ -66,7 +67,7 @@ def replayed(script, mine):
     (script.parent / "my_gpt2.py").write_text(mine, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(Path(oracle.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, env=environment, timeout=120
+        [sys.executable, script], capture_output=True, text=True, env=environment, timeout=NEVER
     )
     return done.returncode, done.stdout + done.stderr
 
