@@ -337,6 +337,7 @@ def test_the_command(played):
     assert {file["name"]: file["sha256"] for file in facts.pop("files")} == {
         name: sha256(played.files[name]) for name in NEEDED
     }
+    assert facts.pop("schema") == "npgpt.fetch/1"
     assert facts == {"model": NAME, "revision": COMMIT, "commit": COMMIT}
     ran = run("fetch", "../x")
     assert (ran.code, ran.out) == (2, "")
