@@ -2,7 +2,7 @@
 
 A format is a row of FORMATS. To add one, write its reader in a file of its own and add the row:
 finding files in a folder, recognising and reading them, what `npgpt inspect` says of them and the
-documentation's table (`python -m tests.helpers.format_table`) all go by it.
+documentation's table (`python -m tests.helpers.format_tables`) all go by it.
 """
 
 import mmap
