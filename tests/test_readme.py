@@ -46,7 +46,8 @@ def test_the_picture_of_a_terminal_shows_what_is_printed() -> None:
 
 @pytest.mark.parametrize("page", NAMES)
 def test_every_name_in_running_text_exists(page: str) -> None:
-    missing = [name for name in _names(_prose(page)) if not _exists(name)]
+    prose = re.sub(r"(?m)^\| .+? \| ", "| ", _prose(page)) if "CHANGELOG" in page else _prose(page)
+    missing = [name for name in _names(prose) if not _exists(name)]
     assert not missing
 
 
