@@ -36,7 +36,7 @@ NOT_RUN = ("pip install", "tox", "git ")
 
 _BLOCK = re.compile(
     r"(?:^<!-- numbers within (?P<percent>\d+)% -->\n+)?"
-    r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
+    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
     re.M | re.S,
 )
 _FRACTION = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
@@ -53,6 +53,7 @@ class Block:
     language: str
     text: str
     percent: int | None = None
+    indented: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def blocks(page: Path) -> list[Block]:
             match["language"],
             match["text"],
             int(match["percent"]) if match["percent"] else None,
+            bool(match["indent"]),
         )
         for match in _BLOCK.finditer(text)
     ]
