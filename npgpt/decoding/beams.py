@@ -97,7 +97,7 @@ def drawn_places(totals: npt.NDArray[np.float64], uniforms: Sequence[float]) -> 
 
     Places count row by row. Each uniform u draws one, whose value it is: `min{i : w₀ + … + wᵢ > u ·
     Σ w}` with w = exp(total − max), summed in float64, of which those drawn before are now 0.
-    Fewer are drawn where no weight is left. Each draw is one of `scoring.draw`.
+    Fewer are drawn where no weight is left. Each draw is one of `sampling.draw`.
 
     >>> drawn_places(np.array([[0.0, -1e9], [0.0, 0.0]]), [0.5, 0.5, 0.5, 0.5])
     {2: 0.5, 3: 0.5, 0: 0.5}

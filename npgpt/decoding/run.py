@@ -1,9 +1,9 @@
 """Run: one decoder at work, and all that it needs: rows, logits, scores, choices.
 
 A decoder is a function of a `Run`. It reads the prompts with `prefill`, which gives a `Batch`: the
-running rows with the logits after each. It scores them (`scores`), appends tokens (`pick`, or
-`record` for a token that it chose itself), and reads on with `extend`, or with `read_on` where a
-row may go on several ways. `npgpt.decoding.sampling` is the shortest example.
+running rows with the logits after each. It scores them (`scores`), appends the tokens that it
+chooses (`record`), and reads on with `extend`, or with `read_on` where a row may go on several
+ways. `npgpt.decoding.sampling` is the shortest example.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from npgpt.arrays import Array, equal_values
 from npgpt.decoding.language_model import LanguageModel, Reading, RewindableState, check_logits
 from npgpt.decoding.prompts import check_vocabulary
 from npgpt.decoding.request import Request, StopReason, stop_reason
-from npgpt.decoding.scoring import Processor, Row, Scores, argmax, draw, score
+from npgpt.decoding.scoring import Processor, Row, Scores, score
 from npgpt.errors import NonFiniteError, SettingError
 
 
@@ -203,21 +203,6 @@ class Run:
             guidance_scale=self.request.settings.guidance_scale,
             normalised=self.normalised,
         )
-
-    def pick(self, row: Row, scores: Scores, *, proposed: int | None = None) -> Choice:
-        """The token that greedy decoding or sampling appends to the row, from its scores.
-
-        proposed: what a draft had guessed.
-        """
-        token: int | None = None
-        uniform: float | None = None
-        if scores.final.max() > -np.inf:
-            if self.request.uniforms is None:
-                token = argmax(scores.final)
-            else:
-                uniform = float(self.request.uniforms[row.place, len(row.new)])
-                token = draw(scores.final, uniform)
-        return self.record(row, scores, token, uniform=uniform, proposed=proposed)
 
     def record(
         self,

@@ -1,7 +1,7 @@
 """Scoring: rows of tokens, the scores that logits become, and the probabilities they stand for.
 
 First guidance, where it is asked for, then the processors; what each of them made of the scores is
-kept as a stage. A token is chosen by the last: `argmax` in greedy decoding, `draw` in sampling.
+kept as a stage. A token is chosen by the last.
 """
 
 import sys
@@ -220,30 +220,3 @@ def weighted(weight: Array, gap: Array) -> Array:
     """
     with quiet():
         return np.where(weight > 0, weight * gap, 0.0)
-
-
-def argmax(scores: Array) -> int:
-    """Greedy decoding: `argmaxᵢ zᵢ` of scores (vocab,); among equals the lowest id.
-
-    >>> argmax(np.array([1.0, 3.0, 3.0]))
-    1
-    """
-    return int(scores.argmax())
-
-
-def draw(scores: Array, uniform: float) -> int:
-    """Sampling by inverse CDF: the token whose share of [0, 1) holds u, `min{i : p₀ + … + pᵢ > u}`.
-
-    scores (vocab,), of which at least one is above −inf, stand for `p = softmax(scores)`. Shares
-    lie in order of token id and are summed in float64, so the same uniform gives the same token
-    everywhere. A token of probability 0 has no share and is never drawn.
-
-    Source: Devroye 1986, "Non-Uniform Random Variate Generation", III.2.
-
-    >>> scores = np.log(np.array([0.5, 0.25, 0.25]))
-    >>> [draw(scores, u) for u in (0.0, 0.49, 0.6, 0.9)]
-    [0, 0, 1, 2]
-    """
-    cumulative = np.cumsum(relative_probabilities(scores))
-    # The last share ends at 1 exactly, above every uniform.
-    return int(np.searchsorted(cumulative / cumulative[-1], uniform, side="right"))

@@ -13,6 +13,7 @@ from typing import Protocol
 from npgpt.decoding.language_model import LanguageModel, Reading, RewindableState
 from npgpt.decoding.request import Request, needed, stop_reason
 from npgpt.decoding.run import Batch, Choice, Run
+from npgpt.decoding.sampling import choose
 from npgpt.decoding.scoring import Row
 
 
@@ -95,7 +96,7 @@ def _verified(run: Run, positions: Batch, *, width: int) -> list[Choice]:
     proposals = (*(row.tokens[-1] for row in positions.rows[1:]), None)
     for index, proposed in enumerate(proposals):
         batch = run.checked(positions.part([index]), width=width)
-        choices.append(run.pick(batch.rows[0], run.scores(batch).row(0), proposed=proposed))
+        choices.append(choose(run, batch.rows[0], run.scores(batch).row(0), proposed=proposed))
         if choices[-1].token != proposed:  # which is where a row ends: no proposal does that
             break
     return choices
@@ -191,7 +192,7 @@ class DraftModel:
         negative = None if reading.negative is None else reading.negative[part, -1]
         batch = Batch([row], reading.logits[part, -1], reading.state, negative)
         scores = self.run.scores(self.run.checked(batch, width=self.width))
-        choice = self.run.pick(row, scores.row(0))
+        choice = choose(self.run, row, scores.row(0))
         return choice.row if choice.stopped is None else row
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from npgpt.decoding.request import seed_uniforms
-from npgpt.decoding.scoring import draw
+from npgpt.decoding.sampling import draw
 from tests.helpers import slow_decoding as slow
 from tests.helpers.score_rows import score_rows
 
