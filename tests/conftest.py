@@ -17,7 +17,12 @@ EXAMPLES = 200
 
 # These want transformers and skip their importers without it; pytest, looking for doctests, would
 # leave what it has half imported of them in sys.modules.
-_WITH_TRANSFORMERS = ("referee", "shared_settings", "side_by_side", "stopping_alike")
+_WITH_TRANSFORMERS = (
+    "transformers_gpt2",
+    "shared_settings",
+    "beside_transformers",
+    "stopping_alike",
+)
 collect_ignore = [f"helpers/{name}.py" for name in _WITH_TRANSFORMERS]
 if find_spec("cosmic_ray") is None:  # which only `tox -e mutation` installs
     collect_ignore.append("mutation")

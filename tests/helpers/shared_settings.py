@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.helpers.referee import VERSION
-from tests.helpers.side_by_side import PAD
+from tests.helpers.beside_transformers import PAD
+from tests.helpers.transformers_gpt2 import VERSION
 
 MODELS = 12
 MAX_PROMPT, MAX_NEW = 5, 6

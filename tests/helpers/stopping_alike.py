@@ -6,7 +6,7 @@
 import pytest
 import torch
 
-from tests.helpers.referee import VERSION, transformers
+from tests.helpers.transformers_gpt2 import VERSION, transformers
 
 
 def stop_alike(monkeypatch: pytest.MonkeyPatch) -> None:

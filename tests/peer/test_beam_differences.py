@@ -13,8 +13,8 @@ from npgpt.errors import SettingError
 from npgpt.ops.softmax import log_softmax
 from npgpt.tokenizer.training import train
 from oracle.bounds.rounding import gamma
-from tests.helpers.referee import VERSION, logits_of, transformers
-from tests.helpers.side_by_side import STEPS, TINY, bigram, feed, ours, raw, tiny
+from tests.helpers.beside_transformers import STEPS, TINY, bigram, feed, ours, raw, tiny
+from tests.helpers.transformers_gpt2 import VERSION, logits_of, transformers
 
 version_4 = pytest.mark.skipif(VERSION[0] > 4, reason="only 4.49 does so")
 version_5 = pytest.mark.skipif(VERSION[0] == 4, reason="only version 5 does so")

@@ -13,9 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from oracle.strategies.weights import build_weights
-from tests.helpers.referee import VERSION, build
-from tests.helpers.shared_settings import MODELS, filters, prompts, settings_for
-from tests.helpers.side_by_side import (
+from tests.helpers.beside_transformers import (
     TINY,
     NothingLeft,
     Pair,
@@ -27,8 +25,10 @@ from tests.helpers.side_by_side import (
     tiny,
     verdict,
 )
+from tests.helpers.decision_verdicts import MATCH, MISMATCH, TIE, few_ties
+from tests.helpers.shared_settings import MODELS, filters, prompts, settings_for
 from tests.helpers.stopping_alike import stop_alike
-from tests.helpers.verdicts import MATCH, MISMATCH, TIE, few_ties
+from tests.helpers.transformers_gpt2 import VERSION, build
 
 EXAMPLES = 50
 models = st.integers(0, MODELS - 1).map(tiny)

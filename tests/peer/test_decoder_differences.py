@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from npgpt.errors import SettingError
-from tests.helpers.referee import VERSION
-from tests.helpers.side_by_side import ours, raw, tiny
+from tests.helpers.beside_transformers import ours, raw, tiny
+from tests.helpers.transformers_gpt2 import VERSION
 
 version_4 = pytest.mark.skipif(VERSION[0] > 4, reason="version 5 has dropped contrastive search")
 LOOKUP = {"prompt_lookup_num_tokens": 3}

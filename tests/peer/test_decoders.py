@@ -7,10 +7,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.referee import VERSION
+from tests.helpers.beside_transformers import (
+    Found,
+    assert_same_scores,
+    feed,
+    ours,
+    theirs,
+    tiny,
+    verdict,
+)
+from tests.helpers.decision_verdicts import MATCH, MISMATCH, few_ties
 from tests.helpers.shared_settings import MODELS, filters, prompts, settings_for
-from tests.helpers.side_by_side import Found, assert_same_scores, feed, ours, theirs, tiny, verdict
-from tests.helpers.verdicts import MATCH, MISMATCH, few_ties
+from tests.helpers.transformers_gpt2 import VERSION
 
 EXAMPLES = 50
 # transformers sets a flag at odds with the others, and says so.

@@ -17,8 +17,8 @@ from npgpt.tokenizer.training import train
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
-from tests.helpers.referee import VERSION, build, transformers
 from tests.helpers.toy_language_model import Toy
+from tests.helpers.transformers_gpt2 import VERSION, build, transformers
 
 CONFIG = {
     "vocab_size": 60,

@@ -17,7 +17,7 @@ from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
 from tests.helpers.real_data import gpt2_tokenizer
-from tests.helpers.referee import VERSION, build, logits_of, padded, transformers
+from tests.helpers.transformers_gpt2 import VERSION, build, logits_of, padded, transformers
 
 CONFIG = {
     "vocab_size": 20,

@@ -24,7 +24,7 @@ from npgpt.decoding.processors.custom import prefix_allowed
 from npgpt.decoding.scoring import Row
 from oracle.bounds.rounding import gamma
 from oracle.strategies.arrays import MAX_SEED, build_array
-from tests.helpers.referee import transformers
+from tests.helpers.transformers_gpt2 import transformers
 
 VOCAB = 12
 KIT = transformers.generation.logits_process

@@ -12,8 +12,8 @@ from npgpt.decoding.processors import entropy_filters, filters, phrases
 from npgpt.decoding.scoring import Row
 from oracle.bounds.compare import excess
 from oracle.bounds.rounding import gamma
-from tests.helpers.referee import VERSION, padded, transformers
-from tests.helpers.side_by_side import STEPS, TINY, bigram, ours, raw, tiny
+from tests.helpers.beside_transformers import STEPS, TINY, bigram, ours, raw, tiny
+from tests.helpers.transformers_gpt2 import VERSION, padded, transformers
 
 KIT = transformers.generation.logits_process
 INF = np.inf

@@ -11,8 +11,8 @@ from npgpt.decoding.processors.pipeline import pipeline
 from npgpt.decoding.scoring import Row, score
 from npgpt.decoding.settings import Settings
 from oracle.bounds.rounding import gamma
-from tests.helpers.referee import open_folder, trained
-from tests.helpers.verdicts import undecided
+from tests.helpers.decision_verdicts import undecided
+from tests.helpers.transformers_gpt2 import open_folder, trained
 
 NEW = 8
 PROMPTS = [[2, 8225, 6160], [2, 17, 8225]]

@@ -16,8 +16,8 @@ from oracle.bounds.noise import measure, noise_floor
 from oracle.strategies.configs import configs
 from oracle.strategies.tokens import batches
 from oracle.strategies.weights import weights
-from tests.helpers.referee import build, judge, logits_of, padded
-from tests.helpers.verdicts import few_ties
+from tests.helpers.decision_verdicts import few_ties
+from tests.helpers.transformers_gpt2 import build, judge, logits_of, padded
 
 EXAMPLES = 50
 # transformers knows no more columns than positions, so no row is wider than the context here.

@@ -11,7 +11,7 @@ import npgpt
 from npgpt.model.parameters import to_arrays
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
-from tests.helpers.referee import logits_of, open_folder, plain_weights, transformers
+from tests.helpers.transformers_gpt2 import logits_of, open_folder, plain_weights, transformers
 
 PROMPT = [50256, 464, 3290, 318, 262]
 FORMS = ("safetensors", "sharded", "bin")

@@ -7,8 +7,8 @@ import pytest
 
 import npgpt
 from npgpt.decoding.processors import filters
-from tests.helpers.referee import judge, logits_of, noise, trained
-from tests.helpers.verdicts import MISMATCH, few_ties
+from tests.helpers.decision_verdicts import MISMATCH, few_ties
+from tests.helpers.transformers_gpt2 import judge, logits_of, noise, trained
 
 NEW = 16
 PROMPT = [2, 8225, 6160]

@@ -11,7 +11,7 @@ from npgpt.model.parameters import from_arrays, to_arrays
 from oracle.bounds.compare import excess
 from oracle.bounds.noise import measure
 from oracle.strategies.weights import build_weights
-from tests.helpers.referee import VERSION, build, logits_of, open_folder, plain_weights
+from tests.helpers.transformers_gpt2 import VERSION, build, logits_of, open_folder, plain_weights
 
 ROW = [5, 0, 12, 3]
 TIED = {

@@ -9,7 +9,7 @@ import torch
 import npgpt
 from npgpt.model.parameters import from_arrays, to_arrays
 from oracle.bounds.rounding import gamma
-from tests.helpers.referee import logits_of, noise, trained
+from tests.helpers.transformers_gpt2 import logits_of, noise, trained
 
 LENGTH = 40
 

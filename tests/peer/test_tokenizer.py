@@ -8,7 +8,7 @@ from npgpt.tokenizer.files import load as load_tokenizer
 from npgpt.tokenizer.files import save as save_tokenizer
 from npgpt.tokenizer.training import train
 from tests.helpers.real_data import gpt2_tokenizer
-from tests.helpers.referee import transformers
+from tests.helpers.transformers_gpt2 import transformers
 
 CLASSES = [n for n in ("GPT2Tokenizer", "GPT2TokenizerFast") if hasattr(transformers, n)]
 FORMS = [("tokenizer.json", "vocab.json"), ("vocab.json",)]

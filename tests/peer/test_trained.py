@@ -11,8 +11,8 @@ import torch
 import npgpt
 from npgpt.model.parameters import to_arrays
 from oracle.bounds.compare import excess
-from tests.helpers.referee import judge, logits_of, noise, open_folder, padded, trained
-from tests.helpers.verdicts import few_ties
+from tests.helpers.decision_verdicts import few_ties
+from tests.helpers.transformers_gpt2 import judge, logits_of, noise, open_folder, padded, trained
 
 NEW = 24
 DTYPES = ("float32", "float64")

@@ -8,8 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.helpers.referee import VERSION
-from tests.helpers.side_by_side import (
+from tests.helpers.beside_transformers import (
     Found,
     assert_same_scores,
     feed,
@@ -19,8 +18,9 @@ from tests.helpers.side_by_side import (
     theirs,
     verdict,
 )
+from tests.helpers.decision_verdicts import MATCH, few_ties
 from tests.helpers.stopping_alike import stop_alike
-from tests.helpers.verdicts import MATCH, few_ties
+from tests.helpers.transformers_gpt2 import VERSION
 
 NEW = 16
 EOS = [3, 8597]

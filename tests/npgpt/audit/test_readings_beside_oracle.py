@@ -31,9 +31,9 @@ from oracle.bounds.softmax import log_softmax as log_softmax_bound
 from oracle.bounds.softmax import softmax as softmax_bound
 from oracle.ops.layer_norm import layer_norm
 from oracle.strategies.arrays import MAX_SEED
+from tests.helpers.oracle_inputs import numbers, size, tensor, tensors, weights_of
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import traced_models
-from tests.helpers.twins import numbers, size, tensor, tensors, weights_of
 
 LEAST = format_of("float64").normal
 

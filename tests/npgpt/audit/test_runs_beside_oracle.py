@@ -18,8 +18,8 @@ from oracle.audit import interventions as twin
 from oracle.audit import sweeps as sweeps_twin
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import MAX_SEED
+from tests.helpers.oracle_inputs import numbers, tensor, tensors, weights_of
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
-from tests.helpers.twins import numbers, tensor, tensors, weights_of
 
 KINDS = ("zero", "mean", "resample", "patch", "add", "knock_out")
 PLACES = {"head": "head", "position": "query", "neuron": "inner"}

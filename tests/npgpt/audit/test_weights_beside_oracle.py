@@ -10,8 +10,8 @@ from npgpt.audit.weights_report import OUTLIER, report_weights
 from oracle.audit import weights_report as twin
 from oracle.bounds.rounding import gamma
 from oracle.strategies.arrays import MAX_SEED
+from tests.helpers.oracle_inputs import numbers, tensor
 from tests.helpers.tiny_models import tiny_models, whole_models
-from tests.helpers.twins import numbers, tensor
 
 BAD = (np.nan, np.inf, -np.inf)
 

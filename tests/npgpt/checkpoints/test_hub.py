@@ -25,8 +25,8 @@ from npgpt.errors import CheckpointError, SettingError
 from npgpt.tokenizer.training import train
 from tests.helpers.checkpoint_making import TINY, random_arrays, random_parameters
 from tests.helpers.command_line import interruptible, process, run
+from tests.helpers.fake_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 from tests.helpers.patience import NEVER
-from tests.helpers.playing_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
 

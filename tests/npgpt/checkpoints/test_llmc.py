@@ -9,7 +9,7 @@ from npgpt.config import Config, from_json
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.llmc_making import MAGIC, SIZES, bin_bytes, count, header
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 POSITIONS, TOKENS, LAYERS, HEADS, WIDTH, PADDED = SIZES
 # One layer's tensors, in the order of llm.c's ParameterTensors.

@@ -30,7 +30,7 @@ from tests.helpers.checkpoint_making import (
     torch_bytes,
 )
 from tests.helpers.dialects import NanoGPT, model_args
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 CONFIG = dataclasses.replace(TINY, activation_function="gelu")
 ZIP, LEGACY = {}, {"_use_new_zipfile_serialization": False}

@@ -21,7 +21,7 @@ from npgpt.errors import CheckpointError, SettingError
 from npgpt.model.parameters import to_arrays
 from tests.helpers.checkpoint_making import TINY, is_mapped, random_arrays, zip_bytes
 from tests.helpers.dialects import DIALECTS
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 DTYPES = ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "|b1")
 

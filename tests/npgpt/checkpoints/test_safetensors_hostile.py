@@ -11,7 +11,7 @@ from npgpt.checkpoints.files import JSON_LIMIT
 from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 FOUR = bytes(4)
 

@@ -33,7 +33,7 @@ from tests.helpers.checkpoint_making import (
     tensor,
     text,
 )
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 OLD = {"_use_new_zipfile_serialization": False}
 

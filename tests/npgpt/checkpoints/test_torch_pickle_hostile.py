@@ -34,7 +34,7 @@ from tests.helpers.checkpoint_making import (
     torch_bytes,
     zip_bytes,
 )
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 GOOD = state(a=tensor())
 

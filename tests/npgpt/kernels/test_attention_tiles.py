@@ -9,9 +9,9 @@ from npgpt.ops.attention import causal_mask
 from oracle import bounds
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.attention_of_whole_rows import on_whole_rows
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import small_tiles
-from tests.helpers.whole_rows import on_whole_rows
 
 
 @st.composite

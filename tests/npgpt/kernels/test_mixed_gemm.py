@@ -9,7 +9,7 @@ from npgpt.ops.upcast import upcast
 from oracle import bounds
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import FINITE_KINDS, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import TOY, thresholds
 
 KINDS = ("float16", "bfloat16")

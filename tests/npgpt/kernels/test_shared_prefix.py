@@ -11,8 +11,8 @@ from npgpt.kernels.attention import SharedPrefix, attention
 from oracle import bounds
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
-from tests.helpers.whole_rows import on_whole_rows
+from tests.helpers.attention_of_whole_rows import on_whole_rows
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 SCALES = st.sampled_from([1.0, 0.5, 0.125, 1 / 3, 30.0])
 

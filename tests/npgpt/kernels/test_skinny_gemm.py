@@ -8,7 +8,7 @@ from npgpt.kernels.thresholds import SKINNY_GEMM_ROWS
 from oracle import bounds
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import small_tiles
 
 ROWS = st.integers(1, SKINNY_GEMM_ROWS + 2)

@@ -9,7 +9,7 @@ from npgpt.kernels.layer_norm import layer_norm
 from npgpt.kernels.thresholds import ROW_TILE
 from npgpt.kernels.tiles import by_rows, slices
 from oracle.strategies.arrays import arrays
-from tests.helpers.held import DTYPES
+from tests.helpers.oracle_bounds import DTYPES
 from tests.helpers.small_tiles import small_tiles
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9)

@@ -10,7 +10,7 @@ from npgpt.kernels.activation import ACTIVATIONS as KERNELS
 from npgpt.ops.activation import ACTIVATIONS, relu, silu
 from oracle import bounds
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 TABLES = pytest.mark.parametrize("table", [ACTIVATIONS, KERNELS], ids=["formulas", "kernels"])
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)

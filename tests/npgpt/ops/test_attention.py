@@ -9,7 +9,7 @@ from npgpt.ops.attention import causal_mask
 from oracle import bounds
 from oracle.ops.attention import attention as oracle_attention
 from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays, build_array
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 FORMS = pytest.mark.parametrize("attention", [formula, kernel], ids=["formula", "kernel"])
 SCALES = st.sampled_from([1.0, 0.5, 0.125, 1 / 3, 30.0])

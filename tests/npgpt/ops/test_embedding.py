@@ -9,7 +9,7 @@ from npgpt.ops.embedding import embedding
 from oracle import bounds
 from oracle.ops.embedding import embedding as oracle_embedding
 from oracle.strategies.arrays import KINDS, LAYOUTS, build_array
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
 

@@ -10,7 +10,7 @@ from oracle import bounds
 from oracle import ops as oracle_ops
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import LAYOUTS, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)
 FORMS = pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from npgpt.ops.linear import linear as formula
 from oracle import bounds
 from oracle.ops.linear import linear as oracle_linear
 from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 FORMS = pytest.mark.parametrize("linear", [formula, kernel], ids=["formula", "kernel"])
 SIDES = st.integers(1, 9)

@@ -8,7 +8,7 @@ from npgpt.ops.softmax import log_softmax, softmax
 from oracle import bounds
 from oracle import ops as oracle_ops
 from oracle.strategies.arrays import LAYOUTS, logits
-from tests.helpers.held import DTYPES, held_to_oracle
+from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 LEADING = st.lists(st.integers(0, 3), max_size=2).map(tuple)
 SHAPES = st.tuples(LEADING, st.integers(1, 9)).map(lambda s: (*s[0], s[1]))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from oracle.bounds.attention import attention
 from oracle.bounds.compare import excess
 from oracle.strategies.arrays import FINITE_KINDS, MAX_SEED, arrays
-from tests.helpers.honest import ORDERS, product, total
+from tests.helpers.rounded_sums import ORDERS, product, total
 
 SLACK = 100  # times the largest honest error on ordinary heads of width 16, 20 keys
 

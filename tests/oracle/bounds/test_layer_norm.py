@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from oracle.bounds.compare import excess
 from oracle.bounds.layer_norm import layer_norm
 from oracle.strategies.arrays import KINDS, arrays
-from tests.helpers.honest import ORDERS, total
+from tests.helpers.rounded_sums import ORDERS, total
 
 EPS = 1e-5
 SLACK = 60  # times the largest honest error on ordinary rows of 64

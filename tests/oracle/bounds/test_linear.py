@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from oracle.bounds.compare import excess
 from oracle.bounds.linear import embedding, linear
 from oracle.strategies.arrays import KINDS, arrays
-from tests.helpers.honest import ORDERS, product
+from tests.helpers.rounded_sums import ORDERS, product
 
 SIDES = st.integers(1, 9)
 # How far the bound may lie above the largest error of an honest product of 64 ordinary terms:

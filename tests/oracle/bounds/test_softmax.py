@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from oracle.bounds.compare import excess
 from oracle.bounds.softmax import log_softmax, softmax
 from oracle.strategies.arrays import logits
-from tests.helpers.honest import ORDERS, total
+from tests.helpers.rounded_sums import ORDERS, total
 
 SLACK = 60  # times the largest honest error on ordinary rows of 50
 TEMPERATURES = (1.0, 0.7, 3.0, 0.01, 50.0)

@@ -10,7 +10,7 @@ from oracle.conformance.catalogue import CHECKS, named
 from oracle.conformance.judge import judge
 from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
 from oracle.conformance.table import as_data, summary
-from tests.helpers.broken import changed, clean
+from tests.helpers.broken_subjects import changed, clean
 
 EXAMPLES = 10
 SLOW = ("draws/goodness-of-fit",)

@@ -12,7 +12,7 @@ from oracle.conformance.localise import depths, localise
 from oracle.conformance.outcome import run
 from oracle.conformance.power import mutated
 from oracle.mutants.mutant import Mutant
-from tests.helpers.broken import clean, only_logits
+from tests.helpers.broken_subjects import clean, only_logits
 
 CHECKS = named("model/flags", "model/padding", "model/layers")
 BLOCK, FORWARD, NORM = model._block, model.forward, model.layer_norm

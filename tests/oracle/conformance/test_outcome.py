@@ -7,7 +7,7 @@ from oracle.adapters.guard import DIED, HUNG, Misbehaviour
 from oracle.adapters.subject import Subject
 from oracle.conformance.catalogue import named
 from oracle.conformance.outcome import MOST_DEATHS, NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
-from tests.helpers.broken import changed, clean
+from tests.helpers.broken_subjects import changed, clean
 
 (LOGITS,) = named("model/logits")
 (REFUSALS,) = named("model/refusals")

@@ -20,9 +20,9 @@ from oracle.fast.inference import Inference
 from oracle.strategies.configs import configs
 from oracle.strategies.tokens import batches
 from oracle.strategies.weights import build_weights, weights
+from tests.helpers.decision_verdicts import MISMATCH, MOST_TIES, TIE, chosen
 from tests.helpers.device import DEVICE
 from tests.helpers.tiny_models import whole_models
-from tests.helpers.verdicts import MISMATCH, MOST_TIES, TIE, chosen
 
 DTYPES = ["float64", "float32", "bfloat16", "float16"]
 TINY = {"vocab_size": 5, "n_positions": 6, "n_embd": 6, "n_layer": 2, "n_head": 2}

@@ -6,7 +6,7 @@ from oracle.mutants.cache import MUTANTS
 from oracle.mutants.catalogue import named
 from oracle.strategies.weights import build_weights
 from tests.helpers.device import DEVICE
-from tests.helpers.mutated import shows, some_examples
+from tests.helpers.mutant_examples import shows, some_examples
 
 KNOWN = ("cache-position-restart", "cache-wpe-skipped", "cache-mask-rows", "cache-leaks")
 

@@ -6,7 +6,7 @@ from oracle import model
 from oracle.mutants.equivalents import EQUIVALENTS
 from oracle.strategies.weights import KINDS, build_weights
 from tests.helpers.device import DEVICE
-from tests.helpers.mutated import some_examples
+from tests.helpers.mutant_examples import some_examples
 
 CONFIG = {"vocab_size": 5, "n_positions": 4, "n_embd": 4, "n_layer": 1, "n_head": 2}
 CALLS = [(dtype, cached) for dtype in ("float32", "float64") for cached in (False, True)]

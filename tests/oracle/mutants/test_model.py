@@ -13,7 +13,7 @@ from oracle.strategies.configs import ACTIVATIONS
 from oracle.strategies.tokens import build_batch
 from oracle.strategies.weights import build_weights
 from tests.helpers.device import DEVICE
-from tests.helpers.mutated import shows, some_examples
+from tests.helpers.mutant_examples import shows, some_examples
 
 # Bugs that are known to have happened; the catalogue may have more, never fewer.
 KNOWN = {

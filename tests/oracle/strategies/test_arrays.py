@@ -14,7 +14,7 @@ from oracle.strategies.arrays import (
     laid_out,
     logits,
 )
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=7)
 DTYPES = st.sampled_from([np.float32, np.float64])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from oracle.strategies.configs import ACTIVATIONS, EPSILONS, configs, inner_width
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 SIMPLEST = {
     "vocab_size": 1,

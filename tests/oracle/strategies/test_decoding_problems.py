@@ -15,7 +15,7 @@ from oracle.strategies.decoding_problems import (
     settings_of,
 )
 from oracle.strategies.toy_language_models import build_toy, toy_language_models
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 from tests.helpers.toy_decoding import solve
 
 decoders = pytest.mark.parametrize("decoder", DECODERS)

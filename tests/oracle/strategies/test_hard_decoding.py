@@ -14,7 +14,7 @@ from oracle.strategies.hard_decoding import (
     difficulties,
     hard_problems,
 )
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 every_difficulty = pytest.mark.parametrize("name", DIFFICULTIES)
 

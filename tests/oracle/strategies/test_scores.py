@@ -15,7 +15,7 @@ from oracle.strategies.scores import (
     build_logits,
     score_problems,
 )
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 
 def test_every_processor_of_scores_alone_is_there():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.strategies.tokens import PADDINGS, batches, build_batch, chunkings
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 CONFIG = {"vocab_size": 11, "n_positions": 6}
 

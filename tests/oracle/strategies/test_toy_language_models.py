@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.strategies.toy_language_models import KINDS, build_toy, text_of, toy_language_models
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 
 @given(toy_language_models(), st.lists(st.integers(0, 1), max_size=3))

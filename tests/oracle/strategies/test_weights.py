@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from oracle import model
 from oracle.strategies.configs import configs
 from oracle.strategies.weights import KINDS, MAX_SEED, build_weights, weight_shapes, weights
-from tests.helpers.simplest import simplest
+from tests.helpers.strategy_reach import simplest
 
 CONFIG = {
     "vocab_size": 40,

@@ -27,7 +27,7 @@ from tests.helpers.gguf_making import (
     text_value,
     uint32,
 )
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 
 ALIGN = "general.alignment"
 EPS = "gpt2.attention.layer_norm_epsilon"

@@ -11,7 +11,7 @@ from npgpt.checkpoints.tensorflow.bundle import LIMIT, MAX_TENSORS, read_bundle
 from npgpt.checkpoints.tensorflow.table import table_entries
 from npgpt.errors import CheckpointError
 from tests.helpers.make_tensorflow_bundles import SAMPLES
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 from tests.helpers.tensorflow_making import (
     DATA,
     FOUR,

@@ -4,7 +4,7 @@ import pytest
 
 from npgpt.checkpoints.tensorflow.sidecars import index_of
 from npgpt.errors import CheckpointError
-from tests.helpers.refusal import check_refused
+from tests.helpers.reader_refusals import check_refused
 from tests.helpers.tensorflow_making import one, write
 
 

@@ -16,8 +16,8 @@ import torch
 
 from oracle.bounds.noise import measure
 from oracle.bounds.rounding import gamma
+from tests.helpers.decision_verdicts import MATCH, MISMATCH, TIE, chosen, drawn, undecided
 from tests.helpers.real_data import mgm_checkpoint
-from tests.helpers.verdicts import MATCH, MISMATCH, TIE, chosen, drawn, undecided
 
 transformers = pytest.importorskip(
     "transformers", reason="transformers is not installed; run `tox -e peer`"

@@ -21,8 +21,8 @@ from npgpt.model.parameters import from_arrays
 from oracle.bounds.noise import measure
 from oracle.bounds.rounding import gamma
 from oracle.strategies.weights import build_weights, weight_shapes
-from tests.helpers.referee import VERSION, build, padded, trained
-from tests.helpers.verdicts import MATCH, MISMATCH, TIE
+from tests.helpers.decision_verdicts import MATCH, MISMATCH, TIE
+from tests.helpers.transformers_gpt2 import VERSION, build, padded, trained
 
 TRIES = 30  # disturbed runs in search of a tie
 ROUNDINGS = 8  # by how many roundings of float32 each weight is off in them
