@@ -25,14 +25,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from npgpt.version import __version__
+from npgpt._version import __version__
 
 if TYPE_CHECKING:
     from npgpt import audit, checkpoints, decoding, errors, model, ops, tokenizer, trace
-    from npgpt.config import Config
+    from npgpt._config import Config
+    from npgpt._gpt import GPT, load
     from npgpt.decoding import Generation, Settings, generate
-    from npgpt.gpt import GPT, load
-    from npgpt.model.score import Score
+    from npgpt.model._score import Score
 
 __all__ = [
     "GPT",
@@ -54,13 +54,13 @@ __all__ = [
 ]
 
 _DEFINED_IN = {
-    "GPT": "npgpt.gpt",
-    "Config": "npgpt.config",
+    "GPT": "npgpt._gpt",
+    "Config": "npgpt._config",
     "Generation": "npgpt.decoding",
-    "Score": "npgpt.model.score",
+    "Score": "npgpt.model._score",
     "Settings": "npgpt.decoding",
     "generate": "npgpt.decoding",
-    "load": "npgpt.gpt",
+    "load": "npgpt._gpt",
 }
 
 

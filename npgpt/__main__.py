@@ -2,7 +2,7 @@
 
 import sys
 
-from npgpt.cli.program import main
+from npgpt._cli.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,7 +20,7 @@ first asked for.
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
     from oracle import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         tokenizer,
     )
     from oracle.adapters import Subject, load
-    from oracle.conformance.judge import Judgement, judge
+    from oracle.conformance._judge import Judgement, judge
 
 # That of npgpt too: the two are released together.
 __version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 import sys
 
-from oracle.conformance.program import main
+from oracle.conformance._program import main
 
 if __name__ == "__main__":
     sys.exit(main())

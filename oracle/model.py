@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oracle.ops.activation import ACTIVATIONS as ACTIVATIONS
-from oracle.ops.attention import Tap, causal_mask, keep
-from oracle.ops.attention import attention as attention
-from oracle.ops.embedding import embedding as embedding
-from oracle.ops.layer_norm import deviation, divided
-from oracle.ops.layer_norm import layer_norm as layer_norm
-from oracle.ops.linear import linear as linear
+from oracle.ops._activation import ACTIVATIONS as ACTIVATIONS
+from oracle.ops._attention import Tap, causal_mask, keep
+from oracle.ops._attention import attention as attention
+from oracle.ops._embedding import embedding as embedding
+from oracle.ops._layer_norm import deviation, divided
+from oracle.ops._layer_norm import layer_norm as layer_norm
+from oracle.ops._linear import linear as linear
 
 __all__ = ["DEFAULTS", "Config", "Output", "Past", "Weights", "forward", "logits", "shapes"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from oracle import model
-from oracle.ops.softmax import log_softmax
+from oracle.ops._softmax import log_softmax
 
 __all__ = ["Window", "log_probabilities", "perplexity", "windows"]
 

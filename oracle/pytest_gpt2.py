@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (config.getoption("gpt2_subject") or config.getoption("gpt2_command")):
         return
     try:
-        from oracle.conformance import pytest_plugin
+        from oracle.conformance import _pytest_plugin as pytest_plugin
     except ImportError as error:
         spec = importlib.util.find_spec("oracle")
         where = spec.origin if spec and spec.origin else "not there"

@@ -119,7 +119,7 @@ def test_the_wheel_of_npgpt_holds_npgpt_alone(npgpt_wheel: Path) -> None:
             "[console_scripts]",
             "npgpt",
             "=",
-            "npgpt.cli.program:main",
+            "npgpt._cli.program:main",
         ]
         assert {"npgpt/py.typed", "npgpt/weights/shakespeare/config.json"} <= set(wheel.namelist())
 

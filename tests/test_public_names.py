@@ -35,11 +35,11 @@ def test_a_page_names_public_names_only(page: Path) -> None:
 
 def test_a_private_name_would_be_seen() -> None:
     text = (
-        "```pycon\n>>> from npgpt.decoding.beam import beam_search\n```\nand `npgpt.quoting.kind`"
+        "```pycon\n>>> from npgpt.decoding._beam import beam_search\n```\nand `npgpt._quoting.kind`"
     )
     assert [path for path in _paths(text) if not _is_public(path)] == [
-        "npgpt.decoding.beam.beam_search",
-        "npgpt.quoting.kind",
+        "npgpt.decoding._beam.beam_search",
+        "npgpt._quoting.kind",
     ]
     fine = "`npgpt.GPT.generate`, `oracle.bounds.softmax` and `npgpt.errors.PromptError`"
     assert all(_is_public(path) for path in _paths(fine))

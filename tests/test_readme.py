@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import npgpt
-from npgpt.cli.program import main
+from npgpt._cli.program import main
 from tests.helpers.documentation import LANGUAGES, ROOT, blocks, pages, run, same_output
 from tests.helpers.terminal_picture import PICTURE, drawn
 
@@ -129,10 +129,10 @@ def test_the_layers_of_the_design_are_those_that_the_linter_checks() -> None:
     contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     lists = re.findall(r"^layers = \[\n(.*?)^\]", contracts, re.M | re.S)
     named = {
-        " | ".join(name.split(".")[1] for name in layer.split(" | "))
+        " | ".join(name.split(".")[1].removeprefix("_") for name in layer.split(" | "))
         for layer in re.findall(r'"(.+)",', "".join(lists))
     }
-    below = ("config", "__main__", "quoting", "errors")  # shown in part, or not at all
+    below = ("config", "_main__", "quoting", "errors")  # shown in part, or not at all
     assert {layer for layer in named if not layer.startswith(below)} | {"config | trace"} == set(
         shown
     )

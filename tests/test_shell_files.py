@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("shtab")
 pytest.importorskip("argparse_manpage")
 
-from npgpt.cli.program import COMMANDS
+from npgpt._cli.program import COMMANDS
 from tools.shell_files import COMPLETIONS, write
 
 

@@ -13,7 +13,7 @@ import shtab
 from argparse_manpage.manpage import Manpage
 
 from npgpt import __version__
-from npgpt.cli.program import command_line
+from npgpt._cli.program import command_line
 
 # Where each shell looks for it, below a prefix such as /usr/share.
 COMPLETIONS = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer._encoding import Tokenizer
 from oracle import model
 
 STRIDE = 128

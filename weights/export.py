@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from npgpt._config import from_json
 from npgpt.checkpoints import save
-from npgpt.config import from_json
-from npgpt.model.parameters import from_arrays
+from npgpt.model._parameters import from_arrays
 from weights import corpus, evaluate
 
 # How the model continues a text unless told otherwise: likely words, but not always the likeliest.

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.training import train as train_tokenizer
+from npgpt.tokenizer._encoding import Tokenizer
+from npgpt.tokenizer._training import train as train_tokenizer
 from weights import corpus, evaluate, recipe
 from weights.recipe import CONFIG, VOCAB, Settings
 

@@ -30,13 +30,13 @@ Reading order, by the question that a file answers:
 """
 
 from npgpt.audit import interventions, report, saved, sites, sweeps
-from npgpt.audit.attention_summary import (
+from npgpt.audit._attention_summary import (
     attention_entropy,
     attention_to_first,
     attention_to_previous,
     induction_score,
 )
-from npgpt.audit.attribution import (
+from npgpt.audit._attribution import (
     ATTRIBUTION_NAMES,
     Attribution,
     Part,
@@ -44,20 +44,20 @@ from npgpt.audit.attribution import (
     largest_first,
     neuron_attribution,
 )
-from npgpt.audit.difference import Comparison, Difference, compare_traces
-from npgpt.audit.frozen_norm import before_norm, unembedding
-from npgpt.audit.head_summary import HeadSummary, outstanding_heads, summarise_heads
-from npgpt.audit.logit_attribution import (
+from npgpt.audit._difference import Comparison, Difference, compare_traces
+from npgpt.audit._frozen_norm import before_norm, unembedding
+from npgpt.audit._head_summary import HeadSummary, outstanding_heads, summarise_heads
+from npgpt.audit._logit_attribution import (
     LogitAttribution,
     NeuronAttribution,
     NeuronPart,
     attribute_logit,
 )
-from npgpt.audit.logit_lens import LensReading, depths, lens, lens_logits, read_lens
-from npgpt.audit.next_token import likeliest
-from npgpt.audit.noise_floor import noise_floors
-from npgpt.audit.output_directions import head_results, neuron_direction, top_tokens
-from npgpt.audit.patching import (
+from npgpt.audit._logit_lens import LensReading, depths, lens, lens_logits, read_lens
+from npgpt.audit._next_token import likeliest
+from npgpt.audit._noise_floor import noise_floors
+from npgpt.audit._output_directions import head_results, neuron_direction, top_tokens
+from npgpt.audit._patching import (
     Change,
     PatchReading,
     ablated_to_mean,
@@ -69,11 +69,11 @@ from npgpt.audit.patching import (
     restored,
     run_changed,
 )
+from npgpt.audit._token_surprisal import rank, surprisal
+from npgpt.audit._verification import error_ratios, verify_pass
+from npgpt.audit._weights_report import TensorReport, WeightsReport, report_weights
 from npgpt.audit.report import Audit, audit
 from npgpt.audit.sites import Site
-from npgpt.audit.token_surprisal import rank, surprisal
-from npgpt.audit.verification import error_ratios, verify_pass
-from npgpt.audit.weights_report import TensorReport, WeightsReport, report_weights
 
 __all__ = [
     "ATTRIBUTION_NAMES",

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from npgpt.arrays import Array
-from npgpt.audit.frozen_norm import in_float64
+from npgpt._arrays import Array
+from npgpt.audit._frozen_norm import in_float64
 from npgpt.audit.sites import BIASES, Site, check_index
 from npgpt.errors import SettingError
-from npgpt.model.parameters import Parameters
+from npgpt.model._parameters import Parameters
 from npgpt.trace import NAMES, Recorder, Selective, Tap
 
 __all__ = ["add", "change", "knock_out", "mean", "patch", "replace", "resample", "zero"]
@@ -30,7 +30,7 @@ def change(where: Site, to: Callable[[Array], Array]) -> Tap:
     SettingError is raised during the pass.
 
     >>> from npgpt.audit.sites import head
-    >>> from npgpt.config import Config
+    >>> from npgpt._config import Config
     >>> tap = change(head(Config(), 0, 1), lambda part: 2 * part)
     >>> tap("head_out", 0, np.ones((1, 3, 1, 2)))[0].tolist()
     [[[1.0, 1.0]], [[2.0, 2.0]], [[1.0, 1.0]]]

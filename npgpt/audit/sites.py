@@ -22,10 +22,10 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from npgpt.arrays import Array
-from npgpt.config import Config
+from npgpt._arrays import Array
+from npgpt._config import Config
+from npgpt._quoting import quoted
 from npgpt.errors import SettingError
-from npgpt.quoting import quoted
 from npgpt.trace import NAMES, OUTSIDE_BLOCKS, check_place
 
 __all__ = ["BIASES", "Site", "head", "mlp", "neuron", "parse", "site"]

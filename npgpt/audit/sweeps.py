@@ -7,15 +7,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from npgpt.arrays import Array, Tokens
-from npgpt.audit.frozen_norm import Float64
+from npgpt._arrays import Array, Tokens
+from npgpt._config import Config
+from npgpt.audit._frozen_norm import Float64
 from npgpt.audit.interventions import patch
 from npgpt.audit.sites import head, site
-from npgpt.config import Config
 from npgpt.errors import SettingError
-from npgpt.model.forward import forward
-from npgpt.model.parameters import Parameters
-from npgpt.ops.softmax import softmax
+from npgpt.model._forward import forward
+from npgpt.model._parameters import Parameters
+from npgpt.ops._softmax import softmax
 from npgpt.trace import NAMES, Recorder, Selective, Tap, compose, discard
 
 __all__ = [

@@ -6,7 +6,7 @@ files hold, also those that `load` refuses, and `list_tensors` names the tensors
 them. `fetch` gets a model from the Hugging Face hub.
 
 >>> from npgpt.checkpoints import list_tensors
->>> from npgpt.gpt import shipped
+>>> from npgpt._gpt import shipped
 >>> list_tensors(shipped())
 Listing('safetensors' of 'Hugging Face', 76 tensors of 11706368 bytes, 1 files)
 
@@ -23,13 +23,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npgpt.checkpoints.dialects import DIALECTS, Dialect
-    from npgpt.checkpoints.formats import FORMATS, Format
-    from npgpt.checkpoints.hub.fetch import Fetched, fetch
-    from npgpt.checkpoints.inspection import inspect
-    from npgpt.checkpoints.listing import Listing, TensorEntry, list_tensors
-    from npgpt.checkpoints.loading import Checkpoint, load
-    from npgpt.checkpoints.saving import save
+    from npgpt.checkpoints._dialects import DIALECTS, Dialect
+    from npgpt.checkpoints._formats import FORMATS, Format
+    from npgpt.checkpoints._hub.fetch import Fetched, fetch
+    from npgpt.checkpoints._inspection import inspect
+    from npgpt.checkpoints._listing import Listing, TensorEntry, list_tensors
+    from npgpt.checkpoints._loading import Checkpoint, load
+    from npgpt.checkpoints._saving import save
 
 __all__ = [
     "DIALECTS",
@@ -49,19 +49,19 @@ __all__ = [
 
 # Which module holds each: imported when it is first asked for.
 _MODULES = {
-    "DIALECTS": "dialects",
-    "FORMATS": "formats",
-    "Checkpoint": "loading",
-    "Dialect": "dialects",
-    "Fetched": "hub.fetch",
-    "Format": "formats",
-    "Listing": "listing",
-    "TensorEntry": "listing",
-    "fetch": "hub.fetch",
-    "inspect": "inspection",
-    "list_tensors": "listing",
-    "load": "loading",
-    "save": "saving",
+    "DIALECTS": "_dialects",
+    "FORMATS": "_formats",
+    "Checkpoint": "_loading",
+    "Dialect": "_dialects",
+    "Fetched": "_hub.fetch",
+    "Format": "_formats",
+    "Listing": "_listing",
+    "TensorEntry": "_listing",
+    "fetch": "_hub.fetch",
+    "inspect": "_inspection",
+    "list_tensors": "_listing",
+    "load": "_loading",
+    "save": "_saving",
 }
 
 

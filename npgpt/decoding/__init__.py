@@ -26,14 +26,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npgpt.decoding.decoders import DECODERS, generate, prepare, replay, run_request
-    from npgpt.decoding.generation import Generation
-    from npgpt.decoding.language_model import LanguageModel, NextStep, Reading, State, Step
-    from npgpt.decoding.ledger import Ledger
-    from npgpt.decoding.request import Request, seed_uniforms, uniform_shape
-    from npgpt.decoding.run import Decision
-    from npgpt.decoding.scoring import Row
-    from npgpt.decoding.settings import Settings, SettingsDict
+    from npgpt.decoding._decoders import DECODERS, generate, prepare, replay, run_request
+    from npgpt.decoding._generation import Generation
+    from npgpt.decoding._language_model import LanguageModel, NextStep, Reading, State, Step
+    from npgpt.decoding._ledger import Ledger
+    from npgpt.decoding._request import Request, seed_uniforms, uniform_shape
+    from npgpt.decoding._run import Decision
+    from npgpt.decoding._scoring import Row
+    from npgpt.decoding._settings import Settings, SettingsDict
 
 __all__ = [
     "DECODERS",
@@ -59,25 +59,25 @@ __all__ = [
 
 # Which module holds each: imported when it is first asked for.
 _MODULES = {
-    "DECODERS": "decoders",
-    "Decision": "run",
-    "Generation": "generation",
-    "LanguageModel": "language_model",
-    "Ledger": "ledger",
-    "NextStep": "language_model",
-    "Reading": "language_model",
-    "Request": "request",
-    "Row": "scoring",
-    "Settings": "settings",
-    "SettingsDict": "settings",
-    "State": "language_model",
-    "Step": "language_model",
-    "generate": "decoders",
-    "prepare": "decoders",
-    "run_request": "decoders",
-    "replay": "decoders",
-    "seed_uniforms": "request",
-    "uniform_shape": "request",
+    "DECODERS": "_decoders",
+    "Decision": "_run",
+    "Generation": "_generation",
+    "LanguageModel": "_language_model",
+    "Ledger": "_ledger",
+    "NextStep": "_language_model",
+    "Reading": "_language_model",
+    "Request": "_request",
+    "Row": "_scoring",
+    "Settings": "_settings",
+    "SettingsDict": "_settings",
+    "State": "_language_model",
+    "Step": "_language_model",
+    "generate": "_decoders",
+    "prepare": "_decoders",
+    "run_request": "_decoders",
+    "replay": "_decoders",
+    "seed_uniforms": "_request",
+    "uniform_shape": "_request",
 }
 
 

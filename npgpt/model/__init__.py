@@ -9,7 +9,7 @@ To read it: `forward` first, then `parameters`, `cache`. `docs/gpt2.md` is the s
 page, without cache, padding and taps.
 
 >>> import numpy as np
->>> from npgpt.config import Config
+>>> from npgpt._config import Config
 >>> from npgpt.model import forward, from_arrays, shapes
 >>> tiny = Config(vocab_size=5, n_positions=3, n_embd=2, n_head=1, n_layer=1)
 >>> parameters = from_arrays({name: np.ones(shape) for name, shape in shapes(tiny).items()}, tiny)
@@ -18,11 +18,11 @@ page, without cache, padding and taps.
 (1, 1, 5)
 """
 
-from npgpt.model.batch_invariant import batch_invariant_logits
-from npgpt.model.cache import Cache
-from npgpt.model.column_major import column_major
-from npgpt.model.forward import Output, forward
-from npgpt.model.parameters import (
+from npgpt.model._batch_invariant import batch_invariant_logits
+from npgpt.model._cache import Cache
+from npgpt.model._column_major import column_major
+from npgpt.model._forward import Output, forward
+from npgpt.model._parameters import (
     MLP,
     Affine,
     Attention,
@@ -33,8 +33,8 @@ from npgpt.model.parameters import (
     shapes,
     to_arrays,
 )
-from npgpt.model.prefill import prefill
-from npgpt.model.score import Score, log_probabilities
+from npgpt.model._prefill import prefill
+from npgpt.model._score import Score, log_probabilities
 
 __all__ = [
     "MLP",

@@ -10,7 +10,7 @@ Read them in the order of a forward pass; `docs/gpt2.md` puts them together in o
 6. `log_softmax`: from logits to log-probabilities
 
 Each keeps the dtype it is given, states its limits, and never writes to its arguments. The model
-computes the same functions by `npgpt.kernels`, which are held to these and are faster.
+computes the same functions by `npgpt._kernels`, which are held to these and are faster.
 
 >>> import numpy as np
 >>> from npgpt.ops import softmax
@@ -18,14 +18,14 @@ computes the same functions by `npgpt.kernels`, which are held to these and are 
 array([0.9526, 0.0474])
 """
 
-from npgpt.ops.activation import ACTIVATIONS, relu, silu
-from npgpt.ops.attention import attention, causal_mask
-from npgpt.ops.embedding import embedding
-from npgpt.ops.gelu import gelu, gelu_new
-from npgpt.ops.layer_norm import layer_norm, layer_norm_given_scale, layer_norm_scale
-from npgpt.ops.linear import linear
-from npgpt.ops.softmax import log_softmax, softmax
-from npgpt.ops.upcast import upcast
+from npgpt.ops._activation import ACTIVATIONS, relu, silu
+from npgpt.ops._attention import attention, causal_mask
+from npgpt.ops._embedding import embedding
+from npgpt.ops._gelu import gelu, gelu_new
+from npgpt.ops._layer_norm import layer_norm, layer_norm_given_scale, layer_norm_scale
+from npgpt.ops._linear import linear
+from npgpt.ops._softmax import log_softmax, softmax
+from npgpt.ops._upcast import upcast
 
 __all__ = [
     "ACTIVATIONS",

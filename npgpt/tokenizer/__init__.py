@@ -20,9 +20,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npgpt.tokenizer.encoding import IncrementalDecoder, Tokenizer, incremental_decoder
-    from npgpt.tokenizer.files import load, save
-    from npgpt.tokenizer.training import train
+    from npgpt.tokenizer._encoding import IncrementalDecoder, Tokenizer, incremental_decoder
+    from npgpt.tokenizer._files import load, save
+    from npgpt.tokenizer._training import train
 
 __all__ = [
     "IncrementalDecoder",
@@ -35,12 +35,12 @@ __all__ = [
 
 # Which module holds each: imported when it is first asked for.
 _MODULES = {
-    "IncrementalDecoder": "encoding",
-    "Tokenizer": "encoding",
-    "incremental_decoder": "encoding",
-    "load": "files",
-    "save": "files",
-    "train": "training",
+    "IncrementalDecoder": "_encoding",
+    "Tokenizer": "_encoding",
+    "incremental_decoder": "_encoding",
+    "load": "_files",
+    "save": "_files",
+    "train": "_training",
 }
 
 

@@ -14,7 +14,7 @@ of each; `taps` what a tap is, and how several become one; `recorder` the tap th
 sees.
 """
 
-from npgpt.trace.activations import (
+from npgpt.trace._activations import (
     INSIDE_BLOCKS,
     NAMES,
     OUTSIDE_BLOCKS,
@@ -27,8 +27,8 @@ from npgpt.trace.activations import (
     keys,
     label,
 )
-from npgpt.trace.recorder import Recorder
-from npgpt.trace.taps import Selective, Tap, compose, discard, wants
+from npgpt.trace._recorder import Recorder
+from npgpt.trace._taps import Selective, Tap, compose, discard, wants
 
 __all__ = [
     "INSIDE_BLOCKS",

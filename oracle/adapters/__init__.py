@@ -7,7 +7,7 @@ modules `npgpt`, `pytorch` and `transformers` are complete adapters to read.
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
     from oracle.adapters.own_process import isolated

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.bounds.rounding import Array
+from oracle.bounds._rounding import Array
 
 LONGEST_WORDS = 200
 PLAIN = {int, float, str, bool, type(None)}

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from oracle.adapters.answers import one_line
-from oracle.bounds.rounding import Array
+from oracle.bounds._rounding import Array
 
 LONGEST_LINE = 2**24  # bytes; what is longer belongs in a file
 FILES_KEPT = 16  # of weights, and of tokenizers

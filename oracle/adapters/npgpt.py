@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.config import Config
-from npgpt.decoding import decoders
-from npgpt.decoding.language_model import Step
-from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.prompts import row_limits
-from npgpt.decoding.request import seed_uniforms, uniform_shape
-from npgpt.decoding.scoring import Row, score
-from npgpt.decoding.settings import Settings
-from npgpt.kernels.activation import ACTIVATIONS
-from npgpt.kernels.attention import attention
-from npgpt.kernels.layer_norm import layer_norm
-from npgpt.kernels.linear import linear
-from npgpt.model.forward import forward
-from npgpt.model.parameters import Parameters, from_arrays
-from npgpt.model.score import log_probabilities
-from npgpt.ops.embedding import embedding
-from npgpt.ops.softmax import log_softmax, softmax
-from npgpt.tokenizer.encoding import Tokenizer
+from npgpt._config import Config
+from npgpt._kernels.activation import ACTIVATIONS
+from npgpt._kernels.attention import attention
+from npgpt._kernels.layer_norm import layer_norm
+from npgpt._kernels.linear import linear
+from npgpt.decoding import _decoders as decoders
+from npgpt.decoding._language_model import Step
+from npgpt.decoding._processors.pipeline import pipeline
+from npgpt.decoding._prompts import row_limits
+from npgpt.decoding._request import seed_uniforms, uniform_shape
+from npgpt.decoding._scoring import Row, score
+from npgpt.decoding._settings import Settings
+from npgpt.model._forward import forward
+from npgpt.model._parameters import Parameters, from_arrays
+from npgpt.model._score import log_probabilities
+from npgpt.ops._embedding import embedding
+from npgpt.ops._softmax import log_softmax, softmax
+from npgpt.tokenizer._encoding import Tokenizer
 from oracle.adapters.subject import Subject
-from oracle.bounds.rounding import Array
-from oracle.strategies.decoding_problems import DECODERS, REQUIRED, SAMPLING, room_of, settings_of
+from oracle.bounds._rounding import Array
+from oracle.strategies._decoding_problems import DECODERS, REQUIRED, SAMPLING, room_of, settings_of
 
 SETTINGS = tuple(dict.fromkeys(s for d in DECODERS for s in [*settings_of(d), *REQUIRED[d]]))
 # More than any minimum of new tokens, which it refuses where there is no room for it.

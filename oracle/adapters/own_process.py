@@ -26,11 +26,11 @@ def isolated(path: str, *, seconds: float = SECONDS, **options: Any) -> Iterator
     `step` returns stands for it. What the subject prints goes to standard error. Raises NoSubject
     as `subject.load` does.
 
-    >>> with isolated("oracle.ops.softmax:nothing") as subject:
+    >>> with isolated("oracle.ops:nothing") as subject:
     ...     pass
     Traceback (most recent call last):
     ...
-    oracle.adapters.subject.NoSubject: oracle.ops.softmax:nothing could not be loaded: AttributeError: module 'oracle.ops.softmax' has no attribute 'nothing'; give a module that can be imported here and, after a colon, what to take from it; a function or a class is called without arguments and has to give the subject
+    oracle.adapters.subject.NoSubject: oracle.ops:nothing could not be loaded: AttributeError: module 'oracle.ops' has no attribute 'nothing'; give a module that can be imported here and, after a colon, what to take from it; a function or a class is called without arguments and has to give the subject
     """  # noqa: E501
     conversation = Conversation(
         path,

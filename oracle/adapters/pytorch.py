@@ -9,12 +9,12 @@ from torch import Tensor
 from oracle import model, perplexity, tokenizer
 from oracle.adapters import pytorch_decoding
 from oracle.adapters.subject import Subject
-from oracle.bounds.rounding import Array
-from oracle.decoding.filters import FILTERS
-from oracle.decoding.pipeline import PROCESSORS
-from oracle.fast.inference import Inference
-from oracle.ops.softmax import log_softmax, softmax
-from oracle.strategies.decoding_problems import DECODERS, settings_of
+from oracle.bounds._rounding import Array
+from oracle.decoding._filters import FILTERS
+from oracle.decoding._pipeline import PROCESSORS
+from oracle.fast._inference import Inference
+from oracle.ops._softmax import log_softmax, softmax
+from oracle.strategies._decoding_problems import DECODERS, settings_of
 
 SETTINGS = tuple(
     dict.fromkeys(
@@ -82,7 +82,7 @@ def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
 
 
 def fast(*, dtype: str = "float32", device: str = "cpu") -> Subject:
-    """The fast path, `oracle.fast.inference`: logits and steps.
+    """The fast path, `oracle.fast._inference`: logits and steps.
 
     A cache has a column for each position. A single column of real tokens is read by
     `Inference.step`, so on CUDA by a graph; all else by `Inference.extend`.

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracle.bounds.rounding import Array
-from oracle.decoding import decoders, pipeline
-from oracle.decoding.language_model import LanguageModel
-from oracle.decoding.rows import start_rows
-from oracle.strategies.decoding_problems import room_of, uniforms_shape
+from oracle.bounds._rounding import Array
+from oracle.decoding import _decoders as decoders
+from oracle.decoding import _pipeline as pipeline
+from oracle.decoding._language_model import LanguageModel
+from oracle.decoding._rows import start_rows
+from oracle.strategies._decoding_problems import room_of, uniforms_shape
 
 # Modules, not names, are imported above: a mutant acts by replacing what a module holds.
 

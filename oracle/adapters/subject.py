@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from types import FunctionType
 from typing import Any
 
-from oracle.bounds.rounding import FORMATS
+from oracle.bounds._rounding import FORMATS
 
 
 class NoSubject(Exception):  # noqa: N818
@@ -36,7 +36,7 @@ class Subject:
         after all that `cache` has read; cache is None at first, and afterwards what the call before
         returned; mask covers all tokens so far (batch, all). Returns (logits, cache). No cache is
         used twice.
-    ops: functions by name, of those of `oracle.conformance.checks.ops.SIGNATURES`.
+    ops: functions by name, of those of `oracle.conformance._checks.ops.SIGNATURES`.
     process(settings, tokens, prompt_length, logits): the scores after what `settings` (Hugging
         Face's names; one setting, and what it depends on) does to logits float64 (rows, vocab),
         -inf where a token is ruled out. tokens int64 (rows, length), the first prompt_length of

@@ -17,7 +17,7 @@ from transformers.pytorch_utils import Conv1D
 
 from oracle.adapters.pytorch import array
 from oracle.adapters.subject import Subject
-from oracle.bounds.rounding import Array
+from oracle.bounds._rounding import Array
 
 VERSION = tuple(int(part) for part in transformers.__version__.split(".")[:2])
 

@@ -6,7 +6,7 @@ the oracle's own tap. Nothing is shared with what they are compared with, in tes
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
     from oracle.audit import (

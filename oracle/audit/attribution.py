@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from oracle.model import DEFAULTS, Config, Weights
-from oracle.ops.layer_norm import divided
-from oracle.ops.linear import linear
+from oracle.ops._layer_norm import divided
+from oracle.ops._linear import linear
 
 Seen: TypeAlias = Mapping[tuple[str, int | None], Tensor]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from oracle.ops.attention import Tap
+from oracle.ops._attention import Tap
 
 _OF_HEADS = ("query", "key", "value", "scores", "pattern", "head_out")
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from oracle.model import Config, Weights
-from oracle.ops.layer_norm import divided
-from oracle.ops.linear import linear
+from oracle.ops._layer_norm import divided
+from oracle.ops._linear import linear
 
 
 def neuron_direction(weights: Weights, layer: int, neuron: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from oracle import model
 from oracle.audit.interventions import edited, positions_axis, taken_from, together
 from oracle.model import Config, Weights
-from oracle.ops.attention import Tap, keep
+from oracle.ops._attention import Tap, keep
 
 Seen: TypeAlias = Mapping[tuple[str, int | None], Tensor]
 Metric: TypeAlias = Callable[[Tensor], Tensor]  # of logits (batch, query, vocab), one number

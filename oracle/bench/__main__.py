@@ -2,7 +2,7 @@
 
 import sys
 
-from oracle.bench.program import main
+from oracle.bench._program import main
 
 if __name__ == "__main__":
     sys.exit(main())

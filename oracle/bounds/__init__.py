@@ -14,18 +14,19 @@ True
 
 from typing import TYPE_CHECKING
 
+from oracle._lazy import lazy
+
 # By name, since each of these four is also the name of its module.
-from oracle.bounds.attention import attention
-from oracle.bounds.compare import excess
-from oracle.bounds.layer_norm import layer_norm
-from oracle.bounds.linear import embedding, linear
-from oracle.bounds.rounding import FORMATS, Format, format_of, gamma
-from oracle.bounds.softmax import log_softmax, softmax
-from oracle.lazy import lazy
+from oracle.bounds._attention import attention
+from oracle.bounds._compare import excess
+from oracle.bounds._layer_norm import layer_norm
+from oracle.bounds._linear import embedding, linear
+from oracle.bounds._rounding import FORMATS, Format, format_of, gamma
+from oracle.bounds._softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
-    from oracle.bounds.activation import ACTIVATIONS, gelu, gelu_new, relu, silu
-    from oracle.bounds.noise import FACTOR, Measured, measure, noise_floor
+    from oracle.bounds._activation import ACTIVATIONS, gelu, gelu_new, relu, silu
+    from oracle.bounds._noise import FACTOR, Measured, measure, noise_floor
 
 __all__ = [
     "ACTIVATIONS",
@@ -54,15 +55,15 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "ACTIVATIONS": "activation",
-        "FACTOR": "noise",
-        "Measured": "noise",
-        "gelu": "activation",
-        "gelu_new": "activation",
-        "measure": "noise",
-        "noise_floor": "noise",
-        "relu": "activation",
-        "silu": "activation",
+        "ACTIVATIONS": "_activation",
+        "FACTOR": "_noise",
+        "Measured": "_noise",
+        "gelu": "_activation",
+        "gelu_new": "_activation",
+        "measure": "_noise",
+        "noise_floor": "_noise",
+        "relu": "_activation",
+        "silu": "_activation",
     },
 )
 

@@ -5,10 +5,10 @@ asks them and gives a `Judgement`: each `Outcome`, where the model first goes wr
 bug that looks like.
 """
 
-from oracle.conformance.catalogue import CHECKS, named
-from oracle.conformance.check import MATCH, MISMATCH, TIE, Check, Finding
-from oracle.conformance.judge import Judgement, judge
-from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome
+from oracle.conformance._catalogue import CHECKS, named
+from oracle.conformance._check import MATCH, MISMATCH, TIE, Check, Finding
+from oracle.conformance._judge import Judgement, judge
+from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome
 
 __all__ = [
     "CHECKS",

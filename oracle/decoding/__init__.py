@@ -7,14 +7,14 @@ functions.
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
-    from oracle.decoding.brute_force import best_texts
-    from oracle.decoding.decoders import decoder_of, generate
-    from oracle.decoding.generation import Generation
-    from oracle.decoding.language_model import LanguageModel, from_weights
-    from oracle.decoding.pipeline import Stage, process, stages
+    from oracle.decoding._brute_force import best_texts
+    from oracle.decoding._decoders import decoder_of, generate
+    from oracle.decoding._generation import Generation
+    from oracle.decoding._language_model import LanguageModel, from_weights
+    from oracle.decoding._pipeline import Stage, process, stages
 
 __all__ = [
     "Generation",
@@ -31,15 +31,15 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "Generation": "generation",
-        "LanguageModel": "language_model",
-        "Stage": "pipeline",
-        "best_texts": "brute_force",
-        "decoder_of": "decoders",
-        "from_weights": "language_model",
-        "generate": "decoders",
-        "process": "pipeline",
-        "stages": "pipeline",
+        "Generation": "_generation",
+        "LanguageModel": "_language_model",
+        "Stage": "_pipeline",
+        "best_texts": "_brute_force",
+        "decoder_of": "_decoders",
+        "from_weights": "_language_model",
+        "generate": "_decoders",
+        "process": "_pipeline",
+        "stages": "_pipeline",
     },
 )
 

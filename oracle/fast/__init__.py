@@ -5,17 +5,17 @@
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
-    from oracle.fast.inference import Inference
+    from oracle.fast._inference import Inference
 
 __all__ = ["Inference"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "Inference": "inference",
+        "Inference": "_inference",
     },
 )
 

@@ -6,20 +6,20 @@ how to read them.
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
-    from oracle.golden.cases import DecoderCase, ModelCase
-    from oracle.golden.vectors import write
+    from oracle.golden._cases import DecoderCase, ModelCase
+    from oracle.golden._vectors import write
 
 __all__ = ["DecoderCase", "ModelCase", "write"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "DecoderCase": "cases",
-        "ModelCase": "cases",
-        "write": "vectors",
+        "DecoderCase": "_cases",
+        "ModelCase": "_cases",
+        "write": "_vectors",
     },
 )
 

@@ -10,22 +10,22 @@ may accuse. Each module has the bugs of one part.
 
 from typing import TYPE_CHECKING
 
-from oracle.lazy import lazy
+from oracle._lazy import lazy
 
 if TYPE_CHECKING:
-    from oracle.mutants.catalogue import MUTANTS, named
-    from oracle.mutants.equivalents import EQUIVALENTS
-    from oracle.mutants.mutant import Mutant
+    from oracle.mutants._catalogue import MUTANTS, named
+    from oracle.mutants._equivalents import EQUIVALENTS
+    from oracle.mutants._mutant import Mutant
 
 __all__ = ["EQUIVALENTS", "MUTANTS", "Mutant", "named"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "EQUIVALENTS": "equivalents",
-        "MUTANTS": "catalogue",
-        "Mutant": "mutant",
-        "named": "catalogue",
+        "EQUIVALENTS": "_equivalents",
+        "MUTANTS": "_catalogue",
+        "Mutant": "_mutant",
+        "named": "_catalogue",
     },
 )
 

@@ -9,17 +9,17 @@ Sizes are small, for logic, unless a strategy says otherwise.
 (2, 3)
 """
 
-from oracle.strategies.arrays import FINITE_KINDS, LAYOUTS, arrays, build_array, laid_out, logits
-from oracle.strategies.configs import configs
-from oracle.strategies.decoding_problems import (
+from oracle.strategies._arrays import FINITE_KINDS, LAYOUTS, arrays, build_array, laid_out, logits
+from oracle.strategies._configs import configs
+from oracle.strategies._decoding_problems import (
     DECODERS,
     DecodingProblem,
     build_problem,
     decoding_problems,
 )
-from oracle.strategies.hard_decoding import build_hard, difficulties, hard_problems
-from oracle.strategies.scores import ScoreProblem, score_problems
-from oracle.strategies.texts import (
+from oracle.strategies._hard_decoding import build_hard, difficulties, hard_problems
+from oracle.strategies._scores import ScoreProblem, score_problems
+from oracle.strategies._texts import (
     ByteVocabulary,
     IdsExample,
     TextExample,
@@ -28,9 +28,9 @@ from oracle.strategies.texts import (
     text_examples,
     texts,
 )
-from oracle.strategies.tokens import Batch, batches, build_batch, chunkings
-from oracle.strategies.toy_language_models import ToyLanguageModel, build_toy, toy_language_models
-from oracle.strategies.weights import Weights, build_weights, weight_shapes, weights
+from oracle.strategies._tokens import Batch, batches, build_batch, chunkings
+from oracle.strategies._toy_language_models import ToyLanguageModel, build_toy, toy_language_models
+from oracle.strategies._weights import Weights, build_weights, weight_shapes, weights
 
 __all__ = [
     "DECODERS",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from npgpt.checkpoints.formats import FORMATS
+from npgpt.checkpoints._formats import FORMATS
 from tests.helpers import fuzz_readers
 from tests.helpers.bad_files import OF_FORMAT, bad_files, read
 

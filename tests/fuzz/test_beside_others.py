@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from npgpt.checkpoints.weights import read_weights
+from npgpt.checkpoints._weights import read_weights
 from npgpt.errors import NpgptError
 from tests.helpers.checkpoint_making import safetensors_bytes, torch_bytes
 from tests.helpers.fuzz_seeds import SEEDS, WORDS, mutated

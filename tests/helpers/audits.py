@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.audit.report.recording import Recording
-from npgpt.audit.report.text_audit import audit
-from npgpt.gpt import GPT
-from npgpt.prompt import Prompt
+from npgpt._gpt import GPT
+from npgpt._prompt import Prompt
+from npgpt.audit.report._recording import Recording
+from npgpt.audit.report._text_audit import audit
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 
 LONGER = dataclasses.replace(CONFIG, n_positions=80)  # for texts of single bytes

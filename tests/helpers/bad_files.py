@@ -12,11 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from npgpt.checkpoints.configuration import read_config_fields
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.tensorflow.sidecars import read_hparams
-from npgpt.checkpoints.weights import read_weights
-from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.checkpoints._configuration import read_config_fields
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._tensorflow.sidecars import read_hparams
+from npgpt.checkpoints._weights import read_weights
+from npgpt.tokenizer._files import load as load_tokenizer
 from tests.helpers.checkpoint_making import (
     TINY,
     pickled,

@@ -7,13 +7,13 @@ from collections import Counter
 import numpy as np
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import DECODERS, Search, prepare, start
-from npgpt.decoding.generation import of_choices, of_hypotheses
-from npgpt.decoding.language_model import batched
-from npgpt.decoding.request import seed_uniforms, uniform_shape
-from npgpt.decoding.scoring import guidance
-from npgpt.decoding.settings import Settings
-from npgpt.ops.softmax import log_softmax
+from npgpt.decoding._decoders import DECODERS, Search, prepare, start
+from npgpt.decoding._generation import of_choices, of_hypotheses
+from npgpt.decoding._language_model import batched
+from npgpt.decoding._request import seed_uniforms, uniform_shape
+from npgpt.decoding._scoring import guidance
+from npgpt.decoding._settings import Settings
+from npgpt.ops._softmax import log_softmax
 from tests.helpers import slow_beams
 from tests.helpers import slow_decoding as slow
 from tests.helpers.toy_language_model import Toy, random_logits

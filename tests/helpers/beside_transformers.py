@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from npgpt import GPT
-from npgpt.config import Config
-from npgpt.model.parameters import from_arrays
-from oracle.bounds.noise import measure
-from oracle.bounds.rounding import gamma
-from oracle.strategies.weights import build_weights, weight_shapes
+from npgpt._config import Config
+from npgpt.model._parameters import from_arrays
+from oracle.bounds._noise import measure
+from oracle.bounds._rounding import gamma
+from oracle.strategies._weights import build_weights, weight_shapes
 from tests.helpers.decision_verdicts import MATCH, MISMATCH, TIE
 from tests.helpers.transformers_gpt2 import VERSION, build, padded, trained
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.config import Config
-from npgpt.model.parameters import Parameters, from_arrays, shapes
+from npgpt._config import Config
+from npgpt.model._parameters import Parameters, from_arrays, shapes
 
 TINY = Config(vocab_size=7, n_positions=5, n_embd=4, n_head=2, n_layer=2)
 UNTIED = Config(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import npgpt
-from npgpt.cli.program import main
+from npgpt._cli.program import main
 
 
 class Ran(NamedTuple):

@@ -19,12 +19,12 @@ from types import ModuleType
 
 import numpy as np
 
+from npgpt._config import Config
+from npgpt._gpt import GPT
+from npgpt._kernels.attention import attention
 from npgpt.audit import saved
-from npgpt.config import Config
-from npgpt.gpt import GPT
-from npgpt.kernels.attention import attention
-from npgpt.model.forward import Output, forward
-from npgpt.model.parameters import from_arrays, shapes
+from npgpt.model._forward import Output, forward
+from npgpt.model._parameters import from_arrays, shapes
 
 CONFIG = Config()
 ROUNDS = {1: 300, 128: 60}  # of passes, by how many tokens each reads

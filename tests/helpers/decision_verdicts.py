@@ -6,8 +6,8 @@ A tie is neither a pass nor a failure: count them, and fail where they are more 
 
 from collections import Counter
 
-from oracle.conformance.boundaries import chosen, drawn, relative_error, undecided
-from oracle.conformance.check import MATCH, MISMATCH, TIE
+from oracle.conformance._boundaries import chosen, drawn, relative_error, undecided
+from oracle.conformance._check import MATCH, MISMATCH, TIE
 
 __all__ = ["MATCH", "MISMATCH", "TIE", "chosen", "drawn", "few_ties", "relative_error", "undecided"]
 MOST_TIES = 0.01  # of all choices

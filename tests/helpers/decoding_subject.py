@@ -8,11 +8,11 @@ import torch
 
 from oracle.adapters import pytorch_decoding
 from oracle.adapters.subject import Subject
-from oracle.conformance.check import MISMATCH
-from oracle.conformance.explore import collect
-from oracle.decoding import pipeline
-from oracle.decoding.rows import start_rows
-from oracle.strategies.decoding_problems import DECODERS, settings_of
+from oracle.conformance._check import MISMATCH
+from oracle.conformance._explore import collect
+from oracle.decoding import _pipeline as pipeline
+from oracle.decoding._rows import start_rows
+from oracle.strategies._decoding_problems import DECODERS, settings_of
 
 SETTINGS = tuple(sorted({name for decoder in DECODERS for name in settings_of(decoder)}))
 ORACLE = Subject(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from npgpt.config import Config
+from npgpt._config import Config
 
 Arrays = dict[str, np.ndarray]
 MATRIX = re.compile(r"h\.\d+\.(attn|mlp)\.c_\w+\.weight")

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 from mpmath import mpf
 
-from oracle.bounds.rounding import format_of
+from oracle.bounds._rounding import format_of
 
 mpmath.mp.dps = 50
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from npgpt import Settings
-from npgpt.checkpoints.torch.inert_pickle import _ACTIONS
-from oracle.conformance.catalogue import CHECKS
-from oracle.mutants.catalogue import MUTANTS
-from oracle.mutants.equivalents import EQUIVALENTS
-from oracle.strategies.decoding_problems import DECODERS
+from npgpt.checkpoints._torch.inert_pickle import _ACTIONS
+from oracle.conformance._catalogue import CHECKS
+from oracle.mutants._catalogue import MUTANTS
+from oracle.mutants._equivalents import EQUIVALENTS
+from oracle.strategies._decoding_problems import DECODERS
 from tests.helpers.bad_files import bad_files
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -7,12 +7,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from oracle.adapters.guard import RAISED, Misbehaviour
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import noise_floor
-from oracle.conformance.explore import collect
-from oracle.strategies.configs import configs
-from oracle.strategies.tokens import Batch, batches
-from oracle.strategies.weights import build_weights, weights
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import noise_floor
+from oracle.conformance._explore import collect
+from oracle.strategies._configs import configs
+from oracle.strategies._tokens import Batch, batches
+from oracle.strategies._weights import build_weights, weights
 
 FOREIGN = Path(__file__).parents[1] / "foreign"
 # Those bugs that wrong numbers for ordinary examples show; the others are in what is refused, or

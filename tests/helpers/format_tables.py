@@ -5,8 +5,8 @@
 
 from pathlib import Path
 
-from npgpt.checkpoints.dialects import DIALECTS, Dialect
-from npgpt.checkpoints.formats import FORMATS, Format
+from npgpt.checkpoints._dialects import DIALECTS, Dialect
+from npgpt.checkpoints._formats import FORMATS, Format
 
 PAGE = Path(__file__).parents[2] / "docs" / "checkpoints.md"
 START, END = "<!-- formats: start -->\n", "<!-- formats: end -->\n"

@@ -18,27 +18,27 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.checkpoints.configuration import CONFIG, agreed_config, read_config_fields
-from npgpt.checkpoints.dialects import translate
-from npgpt.checkpoints.files import parse_json
-from npgpt.checkpoints.gguf.reader import read_gguf
-from npgpt.checkpoints.listing import listing_of
-from npgpt.checkpoints.llmc import read_llmc
-from npgpt.checkpoints.loading import settle_tied_head
-from npgpt.checkpoints.npz import read_npz
-from npgpt.checkpoints.safetensors import read_safetensors
-from npgpt.checkpoints.tensorflow.bundle import read_bundle
-from npgpt.checkpoints.tensorflow.sidecars import STATE_FILE, index_of, read_hparams
-from npgpt.checkpoints.tensors import Weights
-from npgpt.checkpoints.torch.inert_pickle import load_pickle
-from npgpt.checkpoints.torch.legacy import read_torch_legacy
-from npgpt.checkpoints.torch.state import ALLOWED, Builder, Storage, place_tensors
-from npgpt.checkpoints.torch.zip import read_torch_zip
-from npgpt.checkpoints.weights import read_weights
+from npgpt.checkpoints._configuration import CONFIG, agreed_config, read_config_fields
+from npgpt.checkpoints._dialects import translate
+from npgpt.checkpoints._files import parse_json
+from npgpt.checkpoints._gguf.reader import read_gguf
+from npgpt.checkpoints._listing import listing_of
+from npgpt.checkpoints._llmc import read_llmc
+from npgpt.checkpoints._loading import settle_tied_head
+from npgpt.checkpoints._npz import read_npz
+from npgpt.checkpoints._safetensors import read_safetensors
+from npgpt.checkpoints._tensorflow.bundle import read_bundle
+from npgpt.checkpoints._tensorflow.sidecars import STATE_FILE, index_of, read_hparams
+from npgpt.checkpoints._tensors import Weights
+from npgpt.checkpoints._torch.inert_pickle import load_pickle
+from npgpt.checkpoints._torch.legacy import read_torch_legacy
+from npgpt.checkpoints._torch.state import ALLOWED, Builder, Storage, place_tensors
+from npgpt.checkpoints._torch.zip import read_torch_zip
+from npgpt.checkpoints._weights import read_weights
 from npgpt.errors import CheckpointError, NpgptError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
-from npgpt.tokenizer.files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON
-from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer._byte_alphabet import ALPHABET
+from npgpt.tokenizer._files import ADDED_TOKENS, TOKENIZER_CONFIG, TOKENIZER_JSON
+from npgpt.tokenizer._files import load as load_tokenizer
 from tests.helpers import tensorflow_making as tf
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry, torch_bytes, zip_bytes
 

@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 
-from npgpt.config import Config, to_json
-from npgpt.tokenizer.byte_alphabet import ALPHABET
+from npgpt._config import Config, to_json
+from npgpt.tokenizer._byte_alphabet import ALPHABET
 from tests.helpers import gguf_making, llmc_making
 from tests.helpers import tensorflow_making as tf
 from tests.helpers.checkpoint_making import (

@@ -1,8 +1,8 @@
-"""GGUF files made by hand, good and bad, for the tests of npgpt.checkpoints.gguf."""
+"""GGUF files made by hand, good and bad, for the tests of npgpt.checkpoints._gguf."""
 
 import struct
 
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._training import train
 
 UINT8, UINT32, INT32, FLOAT32, BOOL, TEXT, ARRAY, UINT64, FLOAT64 = 0, 4, 5, 6, 7, 8, 9, 10, 12
 F32, F16, Q8_0 = 0, 1, 8

@@ -1,4 +1,4 @@
-"""llm.c's `.bin` files made by hand, good and bad, for the tests of npgpt.checkpoints.llmc.
+"""llm.c's `.bin` files made by hand, good and bad, for the tests of npgpt.checkpoints._llmc.
 
 From the description of the format: all of a kind of tensor, one layer after another, then all of
 the next kind.

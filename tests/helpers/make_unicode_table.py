@@ -1,4 +1,4 @@
-"""Write npgpt/tokenizer/unicode_table.py from the Unicode Character Database of one version.
+"""Write npgpt/tokenizer/_unicode_table.py from the Unicode Character Database of one version.
 
 From the repository root: pip install unicodedata2==16.0.0
                           python -m tests.helpers.make_unicode_table
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 VERSION = "16.0.0"
-TABLE = Path("npgpt", "tokenizer", "unicode_table.py")
+TABLE = Path("npgpt", "tokenizer", "_unicode_table.py")
 NAMES = {"L": "LETTERS", "N": "NUMBERS"}
 HEADER = f'''"""Letters and numbers of Unicode {VERSION}: the code points of categories L* and N*.
 

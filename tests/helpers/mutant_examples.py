@@ -10,13 +10,13 @@ import torch
 from hypothesis import strategies as st
 
 from oracle import model
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import noise_floor
-from oracle.conformance.explore import collect
-from oracle.conformance.model_examples import exact_in
-from oracle.strategies.configs import configs
-from oracle.strategies.tokens import Batch, batches, chunkings
-from oracle.strategies.weights import KINDS, Weights, weights
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import noise_floor
+from oracle.conformance._explore import collect
+from oracle.conformance._model_examples import exact_in
+from oracle.strategies._configs import configs
+from oracle.strategies._tokens import Batch, batches, chunkings
+from oracle.strategies._weights import KINDS, Weights, weights
 from tests.helpers.device import DEVICE
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from oracle.bounds.compare import excess
-from oracle.strategies.arrays import LAYOUTS, laid_out
+from oracle.bounds._compare import excess
+from oracle.strategies._arrays import LAYOUTS, laid_out
 from tests.helpers.device import DEVICE
 
 DTYPES = st.sampled_from([np.float32, np.float64])

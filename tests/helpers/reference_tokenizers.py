@@ -8,8 +8,8 @@ import tiktoken
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer._encoding import Tokenizer
+from npgpt.tokenizer._files import load as load_tokenizer
 from tests.helpers.real_data import gpt2_tokenizer
 
 END_OF_TEXT = "<|endoftext|>"

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._scoring import Row
 from tests.helpers.score_rows import score_rows
 from tests.helpers.slow_decoding import UndecidedError
 

@@ -5,8 +5,8 @@
 
 from pathlib import Path
 
-from npgpt.decoding.compatibility import Setting
-from npgpt.decoding.settings import TABLE
+from npgpt.decoding._compatibility import Setting
+from npgpt.decoding._settings import TABLE
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "settings.md"

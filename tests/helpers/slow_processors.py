@@ -11,8 +11,8 @@ from math import inf, isinf
 
 import numpy as np
 
-from npgpt.decoding.scoring import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._scoring import Row
+from npgpt.decoding._settings import Settings
 from tests.helpers import slow_decoding as slow
 from tests.helpers.slow_decoding import UndecidedError, less, relative, rounding
 

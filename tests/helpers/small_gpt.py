@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from npgpt.config import Config
-from npgpt.gpt import GPT
-from npgpt.model.parameters import Parameters, from_arrays, shapes, to_arrays
-from npgpt.tokenizer.training import train
+from npgpt._config import Config
+from npgpt._gpt import GPT
+from npgpt.model._parameters import Parameters, from_arrays, shapes, to_arrays
+from npgpt.tokenizer._training import train
 
 TOKENIZER = train(["Shall I compare thee to a summer's day? " * 2], vocab_size=300)
 CONFIG = Config(

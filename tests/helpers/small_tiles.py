@@ -6,8 +6,8 @@ import sys
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
-import npgpt.kernels
-from npgpt.kernels.threads import _pool
+import npgpt._kernels
+from npgpt._kernels.threads import _pool
 
 THREADS = 3
 TOY = {
@@ -26,8 +26,8 @@ TOY = {
     "MIXED_COLUMN_TILE": 3,
 }
 KERNELS = [
-    importlib.import_module(f"npgpt.kernels.{module.name}")
-    for module in pkgutil.iter_modules(npgpt.kernels.__path__)
+    importlib.import_module(f"npgpt._kernels.{module.name}")
+    for module in pkgutil.iter_modules(npgpt._kernels.__path__)
 ]
 (THRESHOLDS,) = (kernel for kernel in KERNELS if kernel.__name__.endswith("thresholds"))
 

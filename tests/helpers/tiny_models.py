@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from npgpt.config import from_json
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays
-from oracle.bounds.noise import measure
-from oracle.strategies.configs import configs
-from oracle.strategies.weights import weights
+from npgpt._config import from_json
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays
+from oracle.bounds._noise import measure
+from oracle.strategies._configs import configs
+from oracle.strategies._weights import weights
 from tests.helpers.device import DEVICE
 
 # A model takes hundreds of times longer than an op: 50 examples where the ops get 200.

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from hypothesis import settings
 
-from oracle.decoding.decoders import generate
-from oracle.decoding.language_model import LanguageModel
-from oracle.strategies.toy_language_models import text_of
+from oracle.decoding._decoders import generate
+from oracle.decoding._language_model import LanguageModel
+from oracle.strategies._toy_language_models import text_of
 from tests.helpers.device import DEVICE
 
 # A whole text takes a hundred times longer than an op: 100 examples where the ops get 200.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npgpt.decoding.language_model import Reading, Step
+from npgpt.decoding._language_model import Reading, Step
 
 History = tuple[int, ...]
 

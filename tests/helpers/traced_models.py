@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from npgpt.trace import Recorder
-from oracle.strategies.weights import build_weights
+from oracle.strategies._weights import build_weights
 from tests.helpers.tiny_models import TinyModel, rows, tiny_models
 
 

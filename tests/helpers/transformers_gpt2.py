@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from oracle.bounds.noise import measure
-from oracle.bounds.rounding import gamma
+from oracle.bounds._noise import measure
+from oracle.bounds._rounding import gamma
 from tests.helpers.decision_verdicts import MATCH, MISMATCH, TIE, chosen, drawn, undecided
 from tests.helpers.real_data import mgm_checkpoint
 

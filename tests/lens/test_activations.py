@@ -13,11 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.output_directions import head_results
+from npgpt.audit._output_directions import head_results
 from npgpt.trace import NAMES, Recorder
-from oracle.bounds.compare import excess
-from oracle.strategies.configs import inner_width
-from oracle.strategies.weights import build_weights
+from oracle.bounds._compare import excess
+from oracle.strategies._configs import inner_width
+from oracle.strategies._weights import build_weights
 from tests.helpers.tiny_models import TinyModel, rows, tiny_models, whole_models
 
 lens = pytest.importorskip(

@@ -10,7 +10,7 @@ import pytest
 
 import npgpt
 from npgpt import errors
-from npgpt.gpt import shipped
+from npgpt._gpt import shipped
 
 PACKAGES = ("audit", "checkpoints", "decoding", "errors", "model", "ops", "tokenizer", "trace")
 

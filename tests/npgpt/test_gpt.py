@@ -6,10 +6,10 @@ import inspect
 import numpy as np
 import pytest
 
-from npgpt.decoding.decoders import replay
+from npgpt._gpt import GPT
+from npgpt.decoding._decoders import replay
 from npgpt.errors import ContextLengthError, PromptError, SettingError
-from npgpt.gpt import GPT
-from npgpt.ops.softmax import log_softmax
+from npgpt.ops._softmax import log_softmax
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, small_gpt
 
 GPT2 = small_gpt()

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.config import Config, from_json, to_json
-from npgpt.gpt import GPT
-from npgpt.model.parameters import to_arrays
+from npgpt._config import Config, from_json, to_json
+from npgpt._gpt import GPT
+from npgpt.model._parameters import to_arrays
 from npgpt.trace import INSIDE_BLOCKS, OUTSIDE_BLOCKS, keys
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure
 from tests.helpers.device import DEVICE
 from tests.helpers.documentation import ROOT, blocks
 from tests.helpers.tiny_models import rows, tiny_models, whole_models

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.saving import save
-from npgpt.config import ALIASES, Config, from_json, to_json
+from npgpt._config import ALIASES, Config, from_json, to_json
+from npgpt._gpt import load
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._saving import save
 from npgpt.errors import CheckpointError, ConfigError, ContextLengthError, SettingError
-from npgpt.gpt import load
 from tests.helpers.checkpoint_making import TINY, random_parameters
 
 LONG = "x" * 10**5

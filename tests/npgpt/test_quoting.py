@@ -1,6 +1,6 @@
 import pytest
 
-from npgpt.quoting import LONGEST, kind, quoted
+from npgpt._quoting import LONGEST, kind, quoted
 
 
 def test_control_characters_are_escaped():

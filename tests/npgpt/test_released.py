@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.model.forward import forward
-from npgpt.model.parameters import to_arrays
-from oracle.bounds.noise import FACTOR
+from npgpt.model._forward import forward
+from npgpt.model._parameters import to_arrays
+from oracle.bounds._noise import FACTOR
 
 FACTS = json.loads((Path(__file__).parents[1] / "released_facts.json").read_text(encoding="utf-8"))
 VARIABLES = {"gpt2": "NPGPT_GPT2", "gpt2-xl": "NPGPT_GPT2_XL"}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from npgpt.errors import SettingError
-from npgpt.model.forward import forward
+from npgpt.model._forward import forward
 from npgpt.trace import (
     INSIDE_BLOCKS,
     NAMES,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import npgpt
-from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.saving import save
+from npgpt.checkpoints._files import map_file
+from npgpt.checkpoints._saving import save
 from npgpt.errors import CheckpointError
-from npgpt.model.paging import check_whole
+from npgpt.model._paging import check_whole
 from tests.helpers.checkpoint_making import TINY, random_parameters
 
 PROGRAM = """

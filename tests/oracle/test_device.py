@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import model
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure
 from tests.helpers.device import DEVICE
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 

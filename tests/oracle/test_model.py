@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from oracle import model
-from oracle.bounds.noise import FACTOR, measure, noise_floor
-from oracle.strategies.configs import configs
-from oracle.strategies.tokens import batches, chunkings
-from oracle.strategies.weights import build_weights, weight_shapes, weights
+from oracle.bounds._noise import FACTOR, measure, noise_floor
+from oracle.strategies._configs import configs
+from oracle.strategies._tokens import batches, chunkings
+from oracle.strategies._weights import build_weights, weight_shapes, weights
 
 MODELS = settings(max_examples=50)
 BLOCK = [

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import integers
 
-from npgpt.config import from_json
-from npgpt.gpt import GPT
-from npgpt.model.parameters import from_arrays
+from npgpt._config import from_json
+from npgpt._gpt import GPT
+from npgpt.model._parameters import from_arrays
 from oracle import model
-from oracle.bounds.compare import excess
-from oracle.conformance.checks.perplexity import text_scores
+from oracle.bounds._compare import excess
+from oracle.conformance._checks.perplexity import text_scores
 from oracle.perplexity import log_probabilities, perplexity, windows
 from tests.helpers.device import DEVICE
 

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oracle import tokenizer
-from oracle.conformance.remembered import remembered
-from oracle.strategies.texts import build_vocabulary, ids_examples, text_examples, texts
+from oracle.conformance._remembered import remembered
+from oracle.strategies._texts import build_vocabulary, ids_examples, text_examples, texts
 from tests.helpers.real_data import gpt2_tokenizer
 from tests.helpers.reference_tokenizers import PATTERN, gpt2_hugging_face, gpt2_tiktoken
 

@@ -10,9 +10,9 @@ import torch
 
 import npgpt
 from npgpt.errors import SettingError
-from npgpt.ops.softmax import log_softmax
-from npgpt.tokenizer.training import train
-from oracle.bounds.rounding import gamma
+from npgpt.ops._softmax import log_softmax
+from npgpt.tokenizer._training import train
+from oracle.bounds._rounding import gamma
 from tests.helpers.beside_transformers import STEPS, TINY, bigram, feed, ours, raw, tiny
 from tests.helpers.transformers_gpt2 import VERSION, logits_of, transformers
 
@@ -159,7 +159,7 @@ def test_indices_of_beams():
 def test_stop_strings(tmp_path):
     """npgpt and version 5 end a beam there; 4.49 stops where all beams hold one, and goes on."""
     tokenizer = train(["a"], vocab_size=257)
-    npgpt.tokenizer.files.save(tokenizer, tmp_path)
+    npgpt.tokenizer._files.save(tokenizer, tmp_path)
     theirs = transformers.GPT2TokenizerFast.from_pretrained(tmp_path)
     a, b, c = tokenizer.encode("abc")
     rng = np.random.default_rng(1)

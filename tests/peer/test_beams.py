@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from oracle.strategies.weights import build_weights
+from oracle.strategies._weights import build_weights
 from tests.helpers.beside_transformers import (
     TINY,
     NothingLeft,

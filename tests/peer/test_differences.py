@@ -9,14 +9,14 @@ import torch
 
 import npgpt
 from npgpt import GPT, Settings
-from npgpt.config import Config
-from npgpt.decoding.processors import filters
+from npgpt._config import Config
+from npgpt.decoding._processors import filters
 from npgpt.errors import ContextLengthError, SettingError
-from npgpt.model.parameters import from_arrays
-from npgpt.tokenizer.training import train
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure
-from oracle.strategies.weights import build_weights
+from npgpt.model._parameters import from_arrays
+from npgpt.tokenizer._training import train
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure
+from oracle.strategies._weights import build_weights
 from tests.helpers.toy_language_model import Toy
 from tests.helpers.transformers_gpt2 import VERSION, build, transformers
 
@@ -222,7 +222,7 @@ def test_every_token_ruled_out():
 
 def test_stop_strings_that_begin_in_the_prompt(tmp_path):
     tokenizer = train(["a"], vocab_size=257)
-    npgpt.tokenizer.files.save(tokenizer, tmp_path)
+    npgpt.tokenizer._files.save(tokenizer, tmp_path)
     stop = transformers.StopStringCriteria(
         transformers.GPT2TokenizerFast.from_pretrained(tmp_path), ["xa"]
     )

@@ -3,8 +3,8 @@
 import pytest
 
 from oracle.adapters.guard import guarded
-from oracle.conformance.catalogue import CHECKS
-from oracle.conformance.outcome import NOT_OFFERED, RIGHT, run
+from oracle.conformance._catalogue import CHECKS
+from oracle.conformance._outcome import NOT_OFFERED, RIGHT, run
 from tests.helpers.transformers_gpt2 import transformers  # noqa: F401  skips where it is not installed
 
 OFFERED = 20  # checks at least

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from npgpt import GPT
-from npgpt.config import Config
+from npgpt._config import Config
 from npgpt.errors import ContextLengthError, TokenizerError
-from npgpt.model.parameters import from_arrays
-from npgpt.tokenizer.files import load as load_tokenizer
-from npgpt.tokenizer.files import save as save_tokenizer
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure
-from oracle.strategies.weights import build_weights
+from npgpt.model._parameters import from_arrays
+from npgpt.tokenizer._files import load as load_tokenizer
+from npgpt.tokenizer._files import save as save_tokenizer
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure
+from oracle.strategies._weights import build_weights
 from tests.helpers.real_data import gpt2_tokenizer
 from tests.helpers.transformers_gpt2 import VERSION, build, logits_of, padded, transformers
 

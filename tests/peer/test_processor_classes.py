@@ -10,7 +10,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors import (
+from npgpt.decoding._processors import (
     entropy_filters,
     filters,
     forced,
@@ -20,10 +20,10 @@ from npgpt.decoding.processors import (
     phrases,
     vocabulary,
 )
-from npgpt.decoding.processors.custom import prefix_allowed
-from npgpt.decoding.scoring import Row
-from oracle.bounds.rounding import gamma
-from oracle.strategies.arrays import MAX_SEED, build_array
+from npgpt.decoding._processors.custom import prefix_allowed
+from npgpt.decoding._scoring import Row
+from oracle.bounds._rounding import gamma
+from oracle.strategies._arrays import MAX_SEED, build_array
 from tests.helpers.transformers_gpt2 import transformers
 
 VOCAB = 12

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from npgpt import Settings
-from npgpt.decoding.processors import entropy_filters, filters, phrases
-from npgpt.decoding.scoring import Row
-from oracle.bounds.compare import excess
-from oracle.bounds.rounding import gamma
+from npgpt.decoding._processors import entropy_filters, filters, phrases
+from npgpt.decoding._scoring import Row
+from oracle.bounds._compare import excess
+from oracle.bounds._rounding import gamma
 from tests.helpers.beside_transformers import STEPS, TINY, bigram, ours, raw, tiny
 from tests.helpers.transformers_gpt2 import VERSION, padded, transformers
 

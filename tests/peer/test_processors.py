@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.scoring import Row, score
-from npgpt.decoding.settings import Settings
-from oracle.bounds.rounding import gamma
+from npgpt.decoding._processors.pipeline import pipeline
+from npgpt.decoding._scoring import Row, score
+from npgpt.decoding._settings import Settings
+from oracle.bounds._rounding import gamma
 from tests.helpers.decision_verdicts import undecided
 from tests.helpers.transformers_gpt2 import open_folder, trained
 

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import GPT
-from npgpt.config import Config
-from npgpt.model.parameters import from_arrays
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure, noise_floor
-from oracle.strategies.configs import configs
-from oracle.strategies.tokens import batches
-from oracle.strategies.weights import weights
+from npgpt._config import Config
+from npgpt.model._parameters import from_arrays
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure, noise_floor
+from oracle.strategies._configs import configs
+from oracle.strategies._tokens import batches
+from oracle.strategies._weights import weights
 from tests.helpers.decision_verdicts import few_ties
 from tests.helpers.transformers_gpt2 import build, judge, logits_of, padded
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.model.parameters import to_arrays
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure
+from npgpt.model._parameters import to_arrays
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure
 from tests.helpers.transformers_gpt2 import logits_of, open_folder, plain_weights, transformers
 
 PROMPT = [50256, 464, 3290, 318, 262]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.decoding.processors import filters
+from npgpt.decoding._processors import filters
 from tests.helpers.decision_verdicts import MISMATCH, few_ties
 from tests.helpers.transformers_gpt2 import judge, logits_of, noise, trained
 

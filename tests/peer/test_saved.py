@@ -5,12 +5,12 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.checkpoints.saving import save
-from npgpt.config import Config
-from npgpt.model.parameters import from_arrays, to_arrays
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import measure
-from oracle.strategies.weights import build_weights
+from npgpt._config import Config
+from npgpt.checkpoints._saving import save
+from npgpt.model._parameters import from_arrays, to_arrays
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import measure
+from oracle.strategies._weights import build_weights
 from tests.helpers.transformers_gpt2 import VERSION, build, logits_of, open_folder, plain_weights
 
 ROW = [5, 0, 12, 3]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.model.parameters import from_arrays, to_arrays
-from oracle.bounds.rounding import gamma
+from npgpt.model._parameters import from_arrays, to_arrays
+from oracle.bounds._rounding import gamma
 from tests.helpers.transformers_gpt2 import logits_of, noise, trained
 
 LENGTH = 40

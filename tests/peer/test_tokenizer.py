@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer.files import load as load_tokenizer
-from npgpt.tokenizer.files import save as save_tokenizer
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._files import load as load_tokenizer
+from npgpt.tokenizer._files import save as save_tokenizer
+from npgpt.tokenizer._training import train
 from tests.helpers.real_data import gpt2_tokenizer
 from tests.helpers.transformers_gpt2 import transformers
 

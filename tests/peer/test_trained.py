@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.model.parameters import to_arrays
-from oracle.bounds.compare import excess
+from npgpt.model._parameters import to_arrays
+from oracle.bounds._compare import excess
 from tests.helpers.decision_verdicts import few_ties
 from tests.helpers.transformers_gpt2 import judge, logits_of, noise, open_folder, padded, trained
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from npgpt.checkpoints.tensorflow.bundle import read_bundle
-from npgpt.checkpoints.tensorflow.crc32c import crc32c, masked
-from npgpt.checkpoints.tensorflow.sidecars import index_of
+from npgpt.checkpoints._tensorflow.bundle import read_bundle
+from npgpt.checkpoints._tensorflow.crc32c import crc32c, masked
+from npgpt.checkpoints._tensorflow.sidecars import index_of
 from npgpt.errors import CheckpointError
 from tests.helpers.make_tensorflow_bundles import SAMPLES
 

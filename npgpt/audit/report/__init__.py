@@ -6,9 +6,9 @@ as plain data), `text_audit` (`audit`, which makes all of it), `page` and page.h
     audit(gpt, "To be, or not to be").page()
 """
 
-from npgpt.audit.report.readings import Predictions, Readings, TargetAttribution
-from npgpt.audit.report.recording import Recording, recorded
-from npgpt.audit.report.text_audit import Audit, audit
+from npgpt.audit.report._readings import Predictions, Readings, TargetAttribution
+from npgpt.audit.report._recording import Recording, recorded
+from npgpt.audit.report._text_audit import Audit, audit
 
 __all__ = [
     "Audit",

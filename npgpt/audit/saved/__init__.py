@@ -9,8 +9,8 @@ noise floor, null where that is infinite.
     errors = saved.verify(saved.load("trace"), gpt)  # of each activation; above 1 is wrong
 """
 
-from npgpt.audit.saved.load import Saved, load
-from npgpt.audit.saved.save import save, save_recorded
-from npgpt.audit.saved.verify import verify
+from npgpt.audit.saved._load import Saved, load
+from npgpt.audit.saved._save import save, save_recorded
+from npgpt.audit.saved._verify import verify
 
 __all__ = ["Saved", "load", "save", "save_recorded", "verify"]

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 import npgpt
-from npgpt.arrays import Array
+from npgpt._arrays import Array
 from npgpt.decoding import Row, Settings, SettingsDict
 
 

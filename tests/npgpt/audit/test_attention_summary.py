@@ -5,19 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.attention_summary import (
+from npgpt._config import Config
+from npgpt.audit._attention_summary import (
     attention_entropy,
     attention_to_first,
     attention_to_previous,
     induction_score,
 )
-from npgpt.config import Config
 from npgpt.errors import PromptError
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays, shapes
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays, shapes
 from npgpt.trace import Recorder
-from oracle.bounds.compare import excess
-from oracle.bounds.rounding import gamma
+from oracle.bounds._compare import excess
+from oracle.bounds._rounding import gamma
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import traced_models
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.attribution import ATTRIBUTION_NAMES, attribute, neuron_attribution
-from npgpt.audit.frozen_norm import unembedding
+from npgpt.audit._attribution import ATTRIBUTION_NAMES, attribute, neuron_attribution
+from npgpt.audit._frozen_norm import unembedding
 from npgpt.errors import PromptError, SettingError
 from npgpt.trace import Recorder
-from oracle.bounds.compare import excess
-from oracle.bounds.rounding import gamma
+from oracle.bounds._compare import excess
+from oracle.bounds._rounding import gamma
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models
 

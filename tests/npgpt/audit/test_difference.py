@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt._config import Config
+from npgpt._gpt import GPT
 from npgpt.audit import saved
-from npgpt.audit.difference import Difference, compare_traces
+from npgpt.audit._difference import Difference, compare_traces
+from npgpt.audit._noise_floor import noise_floors
 from npgpt.audit.interventions import zero
-from npgpt.audit.noise_floor import noise_floors
 from npgpt.audit.saved import Saved
 from npgpt.audit.sites import head
-from npgpt.config import Config
 from npgpt.errors import SettingError
-from npgpt.gpt import GPT
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays, shapes, to_arrays
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays, shapes, to_arrays
 from npgpt.trace import Recorder, keys
 from tests.helpers.small_gpt import CONFIG, small_gpt_in
 from tests.helpers.tiny_models import whole_models

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from npgpt.audit.attribution import attribute
-from npgpt.audit.frozen_norm import before_norm, unembedding
+from npgpt._config import Config
+from npgpt.audit._attribution import attribute
+from npgpt.audit._frozen_norm import before_norm, unembedding
 from npgpt.audit.interventions import add, knock_out, mean, patch, replace, resample, zero
 from npgpt.audit.sites import head, mlp, neuron, parse, site
-from npgpt.config import Config
 from npgpt.errors import SettingError
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays, to_arrays
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays, to_arrays
 from npgpt.trace import INSIDE_BLOCKS, Recorder, compose
-from oracle.bounds.rounding import gamma
+from oracle.bounds._rounding import gamma
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 from tests.helpers.traced_models import one_traced_model, traced, traced_models
 

@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given
 
-from npgpt.audit.logit_lens import depths, lens_logits
+from npgpt.audit._logit_lens import depths, lens_logits
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models
 

@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit import output_directions
-from npgpt.audit.attribution import neuron_attribution
-from npgpt.audit.frozen_norm import before_norm, unembedding
-from npgpt.audit.output_directions import head_results, neuron_direction, top_tokens
-from npgpt.config import Config
+from npgpt._config import Config
+from npgpt.audit import _output_directions as output_directions
+from npgpt.audit._attribution import neuron_attribution
+from npgpt.audit._frozen_norm import before_norm, unembedding
+from npgpt.audit._output_directions import head_results, neuron_direction, top_tokens
 from npgpt.errors import SettingError
-from npgpt.model.parameters import from_arrays, shapes
-from oracle.bounds.compare import excess
-from oracle.bounds.rounding import gamma
+from npgpt.model._parameters import from_arrays, shapes
+from oracle.bounds._compare import excess
+from oracle.bounds._rounding import gamma
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models
 

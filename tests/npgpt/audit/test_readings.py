@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import npgpt.audit as audit
-from npgpt.audit.attribution import ATTRIBUTION_NAMES, neuron_attribution
-from npgpt.audit.output_directions import head_results, top_tokens
+from npgpt._gpt import GPT
+from npgpt.audit._attribution import ATTRIBUTION_NAMES, neuron_attribution
+from npgpt.audit._output_directions import head_results, top_tokens
 from npgpt.errors import NonFiniteError, PromptError, SettingError
-from npgpt.gpt import GPT
-from npgpt.model.parameters import from_arrays, to_arrays
+from npgpt.model._parameters import from_arrays, to_arrays
 from tests.helpers.audits import odd_gpts
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 

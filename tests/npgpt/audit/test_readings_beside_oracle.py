@@ -9,28 +9,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.audit import (
-    attention_summary,
-    attribution,
-    logit_lens,
-    output_directions,
-    sweeps,
-    token_surprisal,
+    _attention_summary as attention_summary,
 )
-from npgpt.audit.frozen_norm import unembedding
+from npgpt.audit import (
+    _attribution as attribution,
+)
+from npgpt.audit import (
+    _logit_lens as logit_lens,
+)
+from npgpt.audit import (
+    _output_directions as output_directions,
+)
+from npgpt.audit import (
+    _token_surprisal as token_surprisal,
+)
+from npgpt.audit import (
+    sweeps,
+)
+from npgpt.audit._frozen_norm import unembedding
 from oracle.audit import attention_summary as attention_twin
 from oracle.audit import attribution as attribution_twin
 from oracle.audit import logit_lens as logit_lens_twin
 from oracle.audit import output_directions as directions_twin
 from oracle.audit import sweeps as sweeps_twin
 from oracle.audit import token_surprisal as surprisal_twin
-from oracle.bounds.compare import excess
-from oracle.bounds.layer_norm import layer_norm as norm_bound
-from oracle.bounds.linear import linear as linear_bound
-from oracle.bounds.rounding import format_of, gamma
-from oracle.bounds.softmax import log_softmax as log_softmax_bound
-from oracle.bounds.softmax import softmax as softmax_bound
-from oracle.ops.layer_norm import layer_norm
-from oracle.strategies.arrays import MAX_SEED
+from oracle.bounds._compare import excess
+from oracle.bounds._layer_norm import layer_norm as norm_bound
+from oracle.bounds._linear import linear as linear_bound
+from oracle.bounds._rounding import format_of, gamma
+from oracle.bounds._softmax import log_softmax as log_softmax_bound
+from oracle.bounds._softmax import softmax as softmax_bound
+from oracle.ops._layer_norm import layer_norm
+from oracle.strategies._arrays import MAX_SEED
 from tests.helpers.oracle_inputs import numbers, size, tensor, tensors, weights_of
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import traced_models

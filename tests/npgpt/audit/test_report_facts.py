@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from npgpt.arrays import Array
-from npgpt.audit import attention_summary, next_token
-from npgpt.audit.attribution import largest_first
-from npgpt.audit.next_token import NO_TOKEN, likeliest
-from npgpt.audit.report.facts import gather
-from npgpt.audit.report.readings import attribute_targets, non_finite
-from npgpt.audit.report.recording import Recording
-from npgpt.audit.report.verdict import verdict
-from npgpt.audit.verification import verify_pass
+from npgpt._arrays import Array
+from npgpt.audit import _attention_summary as attention_summary
+from npgpt.audit import _next_token as next_token
+from npgpt.audit._attribution import largest_first
+from npgpt.audit._next_token import NO_TOKEN, likeliest
+from npgpt.audit._verification import verify_pass
+from npgpt.audit.report._facts import gather
+from npgpt.audit.report._readings import attribute_targets, non_finite
+from npgpt.audit.report._recording import Recording
+from npgpt.audit.report._verdict import verdict
 from npgpt.trace import Key, Recorder
 from tests.helpers.audits import audited, odd_gpts
 

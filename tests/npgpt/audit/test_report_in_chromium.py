@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from npgpt.audit.report import page as report_page
-from npgpt.gpt import GPT
+from npgpt._gpt import GPT
+from npgpt.audit.report import _page as report_page
 from tests.helpers.audits import LONGER, audited, odd_gpts
 from tests.helpers.contrast import READABLE, contrast
 from tests.helpers.small_gpt import TOKENIZER, parameters

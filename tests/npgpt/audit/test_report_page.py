@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npgpt.audit.report import page
+from npgpt.audit.report import _page as page
 from tests.helpers.audits import audited
 from tests.helpers.contrast import READABLE, SEEN, contrast, mix
 

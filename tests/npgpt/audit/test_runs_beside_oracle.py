@@ -10,14 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt._config import Config
 from npgpt.audit import interventions, sweeps
 from npgpt.audit.sites import site
-from npgpt.config import Config
 from npgpt.trace import INSIDE_BLOCKS, NAMES, Recorder, compose
 from oracle.audit import interventions as twin
 from oracle.audit import sweeps as sweeps_twin
-from oracle.bounds.compare import excess
-from oracle.strategies.arrays import MAX_SEED
+from oracle.bounds._compare import excess
+from oracle.strategies._arrays import MAX_SEED
 from tests.helpers.oracle_inputs import numbers, tensor, tensors, weights_of
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 

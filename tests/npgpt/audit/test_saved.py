@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.audit import noise_floor, saved
+from npgpt._config import Config
+from npgpt._gpt import GPT
+from npgpt.audit import _noise_floor as noise_floor
+from npgpt.audit import saved
 from npgpt.audit.interventions import zero
 from npgpt.audit.sites import head, mlp
-from npgpt.config import Config
 from npgpt.errors import CheckpointError, SettingError
-from npgpt.gpt import GPT
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays, shapes, to_arrays
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays, shapes, to_arrays
 from npgpt.trace import Recorder, keys
 from tests.helpers.small_gpt import CONFIG, small_gpt, small_gpt_in
 from tests.helpers.tiny_models import whole_models

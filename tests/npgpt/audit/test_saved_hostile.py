@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from npgpt.audit import saved
-from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError, NpgptError
 from tests.helpers.small_gpt import small_gpt_in
 

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from npgpt._gpt import GPT
 from npgpt.audit import saved
-from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError, SettingError
-from npgpt.gpt import GPT
-from npgpt.model.parameters import from_arrays, to_arrays
+from npgpt.model._parameters import from_arrays, to_arrays
 from npgpt.trace import keys, label
 from tests.helpers.small_gpt import CONFIG, parameters, small_gpt, small_gpt_in
 

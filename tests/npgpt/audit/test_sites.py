@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt._config import Config
 from npgpt.audit import sites
-from npgpt.config import Config
 from npgpt.errors import SettingError
 from npgpt.trace import NAMES, OUTSIDE_BLOCKS, keys, label
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.audit.token_surprisal import rank, surprisal
+from npgpt.audit._token_surprisal import rank, surprisal
 from npgpt.errors import PromptError
-from oracle.bounds.rounding import gamma
+from oracle.bounds._rounding import gamma
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import traced_models
 

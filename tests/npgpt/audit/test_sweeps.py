@@ -15,7 +15,7 @@ from npgpt.audit.sweeps import (
     sweep,
 )
 from npgpt.errors import SettingError
-from npgpt.ops.softmax import softmax
+from npgpt.ops._softmax import softmax
 from npgpt.trace import Recorder, discard
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from npgpt.audit.verification import error_ratios
+from npgpt.audit._verification import error_ratios
 from npgpt.errors import SettingError
-from npgpt.ops.layer_norm import layer_norm_given_scale
+from npgpt.ops._layer_norm import layer_norm_given_scale
 from npgpt.trace import INSIDE_BLOCKS, Recorder
 from tests.helpers.tiny_models import whole_models
 from tests.helpers.traced_models import one_traced_model, traced_models

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.weights_report import OUTLIER, report_weights
+from npgpt.audit._weights_report import OUTLIER, report_weights
 from oracle.audit import weights_report as twin
-from oracle.bounds.rounding import gamma
-from oracle.strategies.arrays import MAX_SEED
+from oracle.bounds._rounding import gamma
+from oracle.strategies._arrays import MAX_SEED
 from tests.helpers.oracle_inputs import numbers, tensor
 from tests.helpers.tiny_models import tiny_models, whole_models
 

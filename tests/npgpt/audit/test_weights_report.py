@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.audit.weights_report import OUTLIER, report_weights
-from npgpt.config import Config
-from npgpt.model.parameters import from_arrays, shapes
-from oracle.bounds.rounding import gamma
+from npgpt._config import Config
+from npgpt.audit._weights_report import OUTLIER, report_weights
+from npgpt.model._parameters import from_arrays, shapes
+from oracle.bounds._rounding import gamma
 from tests.helpers.tiny_models import tiny_models, whole_models
 
 CONFIG = Config(vocab_size=6, n_positions=3, n_embd=4, n_layer=1, n_head=2)

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from npgpt.checkpoints.tensors import from_bfloat16, to_bfloat16
+from npgpt.checkpoints._tensors import from_bfloat16, to_bfloat16
 
 EVERY = np.arange(2**16, dtype=np.uint16)
 LARGEST = 0x7F7F  # the bits of the largest finite bfloat16

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.npz import write_npz
-from npgpt.checkpoints.weights import locate
-from npgpt.config import to_json
+from npgpt._config import to_json
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._npz import write_npz
+from npgpt.checkpoints._weights import locate
 from npgpt.errors import CheckpointError, ConfigError
 from tests.helpers.checkpoint_making import TINY, UNTIED, random_arrays
 from tests.helpers.dialects import linear, prefixed

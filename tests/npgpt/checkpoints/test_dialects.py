@@ -7,15 +7,15 @@ import pytest
 import torch
 
 import npgpt
-from npgpt.checkpoints.dialects import dialect_name, translate
-from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.tensors import FLOAT32, Stored
-from npgpt.config import Config, to_json
+from npgpt._config import Config, to_json
+from npgpt.checkpoints._dialects import dialect_name, translate
+from npgpt.checkpoints._listing import list_tensors
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._safetensors import write_safetensors
+from npgpt.checkpoints._tensors import FLOAT32, Stored
 from npgpt.errors import CheckpointError
-from npgpt.model.paging import resident
-from npgpt.model.parameters import to_arrays
+from npgpt.model._paging import resident
+from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import TINY, UNTIED, is_mapped, random_arrays
 from tests.helpers.dialects import DIALECTS, NanoGPT, gguf, linear, openai, prefixed, wrapped
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import npgpt.checkpoints
+from npgpt._config import Config
+from npgpt._gpt import shipped
 from npgpt.checkpoints import DIALECTS, FORMATS, inspect, list_tensors, load, save
-from npgpt.checkpoints.tensors import FLOAT32, Stored
-from npgpt.checkpoints.weights import read_weights
-from npgpt.config import Config
-from npgpt.gpt import shipped
-from npgpt.model.parameters import to_arrays
+from npgpt.checkpoints._tensors import FLOAT32, Stored
+from npgpt.checkpoints._weights import read_weights
+from npgpt.model._parameters import to_arrays
 from tests.helpers.command_line import output
 
 
@@ -78,12 +78,12 @@ def test_equality_and_hash_raise_nothing(checkpoint):
 
 
 def test_opening_a_model_loads_no_more_than_it_needs():
-    program = "import sys, npgpt.cli.program; npgpt.load(); print(*sys.modules)"
+    program = "import sys, npgpt._cli.program; npgpt.load(); print(*sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     loaded = set(ran.stdout.split())
-    assert "npgpt.checkpoints.safetensors" in loaded
+    assert "npgpt.checkpoints._safetensors" in loaded
     for name in ("inspection", "llmc", "torch", "hub.fetch", "hub.library", "gguf",
                  "tensorflow.bundle"):  # fmt: skip
         assert f"npgpt.checkpoints.{name}" not in loaded

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.tensors import (
+from npgpt.checkpoints._tensors import (
     BFLOAT16,
     DTYPES,
     FLOAT16,

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from npgpt.checkpoints.files import find, map_file, read_bytes, replacing
+from npgpt.checkpoints._files import find, map_file, read_bytes, replacing
 from npgpt.errors import CheckpointError
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, floating_dtypes
 
-from npgpt.checkpoints.finite import _CHUNK, is_finite, non_finite
+from npgpt.checkpoints._finite import _CHUNK, is_finite, non_finite
 
 
 @given(arrays(floating_dtypes(sizes=(16, 32, 64), endianness="="), st.integers(0, 9)))

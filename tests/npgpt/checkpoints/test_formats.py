@@ -2,8 +2,8 @@
 
 import pytest
 
-from npgpt.checkpoints.dialects import DIALECTS
-from npgpt.checkpoints.formats import FORMATS, format_name, read_file, recognise
+from npgpt.checkpoints._dialects import DIALECTS
+from npgpt.checkpoints._formats import FORMATS, format_name, read_file, recognise
 from npgpt.errors import CheckpointError
 from tests.helpers import dialects, format_tables, fuzz_readers, fuzz_seeds
 

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.files import digest
-from npgpt.checkpoints.hub.fetch import fetch
-from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.saving import save
-from npgpt.cli.program import main
+from npgpt._cli.program import main
+from npgpt.checkpoints._files import digest
+from npgpt.checkpoints._hub.fetch import fetch
+from npgpt.checkpoints._safetensors import write_safetensors
+from npgpt.checkpoints._saving import save
 from npgpt.errors import CheckpointError, SettingError
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._training import train
 from tests.helpers.checkpoint_making import TINY, random_arrays, random_parameters
 from tests.helpers.command_line import interruptible, process, run
 from tests.helpers.fake_hub import COMMIT, NAME, Hub, git_sha1, playing, sha256

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import npgpt
-from npgpt.checkpoints.hub.cache import cache_folder, check_hub_name, check_revision
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.saving import save
+from npgpt.checkpoints._hub.cache import cache_folder, check_hub_name, check_revision
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._saving import save
 from npgpt.errors import CheckpointError, SettingError
 from tests.helpers.checkpoint_making import TINY, random_parameters
 
@@ -136,7 +136,7 @@ def test_the_hubs_library_is_not_imported(cache):
     program = """
 import sys
 sys.modules["huggingface_hub"] = None
-import npgpt, npgpt.cli.program
+import npgpt, npgpt._cli.program
 npgpt.load("gpt2")
 """
     home = str(Path(npgpt.__file__).parents[1])

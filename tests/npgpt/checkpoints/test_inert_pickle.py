@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT, Global, load_pickle
+from npgpt.checkpoints._torch.inert_pickle import PICKLE_LIMIT, Global, load_pickle
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import (
     NO_TUPLE,

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.saving import save
-from npgpt.checkpoints.tensors import from_bfloat16
-from npgpt.config import to_json
+from npgpt._config import to_json
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._safetensors import write_safetensors
+from npgpt.checkpoints._saving import save
+from npgpt.checkpoints._tensors import from_bfloat16
 from npgpt.errors import NonFiniteWarning, SettingError
-from npgpt.model.paging import resident
-from npgpt.model.parameters import to_arrays
+from npgpt.model._paging import resident
+from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import (
     TINY,
     UNTIED,

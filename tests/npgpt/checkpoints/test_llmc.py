@@ -4,8 +4,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.llmc import read_llmc
-from npgpt.config import Config, from_json
+from npgpt._config import Config, from_json
+from npgpt.checkpoints._llmc import read_llmc
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.llmc_making import MAGIC, SIZES, bin_bytes, count, header

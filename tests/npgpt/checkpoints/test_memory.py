@@ -4,10 +4,10 @@ import tracemalloc
 
 import pytest
 
-from npgpt.checkpoints.files import JSON_LIMIT
-from npgpt.checkpoints.safetensors import read_safetensors
-from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT
-from npgpt.checkpoints.torch.zip import read_torch_zip
+from npgpt.checkpoints._files import JSON_LIMIT
+from npgpt.checkpoints._safetensors import read_safetensors
+from npgpt.checkpoints._torch.inert_pickle import PICKLE_LIMIT
+from npgpt.checkpoints._torch.zip import read_torch_zip
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import (
     ORDERED_DICT,

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.dialects import common_prefix, without_prefix
-from npgpt.checkpoints.loading import settle_tied_head
-from npgpt.checkpoints.tensors import FLOAT16, FLOAT32, Stored
+from npgpt.checkpoints._dialects import common_prefix, without_prefix
+from npgpt.checkpoints._loading import settle_tied_head
+from npgpt.checkpoints._tensors import FLOAT16, FLOAT32, Stored
 from npgpt.errors import CheckpointError
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.weights import read_weights
-from npgpt.config import to_json
+from npgpt._config import to_json
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._weights import read_weights
 from npgpt.errors import CheckpointError
-from npgpt.model.parameters import to_arrays
+from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import (
     FALSE,
     NONE,

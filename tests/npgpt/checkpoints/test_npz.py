@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from npgpt.checkpoints.formats import format_name
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.npz import _MORE, parse_npy_header, read_npz, write_npz
-from npgpt.checkpoints.weights import read_weights
-from npgpt.config import to_json
+from npgpt._config import to_json
+from npgpt.checkpoints._formats import format_name
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._npz import _MORE, parse_npy_header, read_npz, write_npz
+from npgpt.checkpoints._weights import read_weights
 from npgpt.errors import CheckpointError, SettingError
-from npgpt.model.parameters import to_arrays
+from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import TINY, is_mapped, random_arrays, zip_bytes
 from tests.helpers.dialects import DIALECTS
 from tests.helpers.reader_refusals import check_refused

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.saving import save
-from npgpt.config import to_json
+from npgpt._config import to_json
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._safetensors import write_safetensors
+from npgpt.checkpoints._saving import save
 from npgpt.errors import CheckpointError, ConfigError, NonFiniteWarning, SettingError
-from npgpt.model.parameters import to_arrays
-from npgpt.tokenizer.training import train
+from npgpt.model._parameters import to_arrays
+from npgpt.tokenizer._training import train
 from tests.helpers.checkpoint_making import (
     TINY,
     UNTIED,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.saving import save
-from npgpt.model.parameters import to_arrays
+from npgpt.checkpoints._listing import list_tensors
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._saving import save
+from npgpt.model._parameters import to_arrays
 from tests.helpers.real_data import mgm_checkpoint
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
-from npgpt.checkpoints.tensors import from_bfloat16
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
+from npgpt.checkpoints._tensors import from_bfloat16
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import is_mapped
 

@@ -7,8 +7,8 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.files import JSON_LIMIT
-from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
+from npgpt.checkpoints._files import JSON_LIMIT
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
 from tests.helpers.reader_refusals import check_refused

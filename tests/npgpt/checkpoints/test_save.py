@@ -8,11 +8,11 @@ import pytest
 import safetensors.numpy
 import torch
 
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.saving import STORAGE, save
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._saving import STORAGE, save
 from npgpt.errors import CheckpointError, SettingError
-from npgpt.model.parameters import from_arrays, to_arrays
-from npgpt.tokenizer.training import train
+from npgpt.model._parameters import from_arrays, to_arrays
+from npgpt.tokenizer._training import train
 from tests.helpers.checkpoint_making import TINY, UNTIED, random_arrays, random_parameters
 
 

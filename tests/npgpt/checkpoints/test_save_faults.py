@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.replace_all import replace_all
-from npgpt.checkpoints.saving import save
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._replace_all import replace_all
+from npgpt.checkpoints._saving import save
 from npgpt.errors import CheckpointError
-from npgpt.model.parameters import from_arrays, to_arrays
-from npgpt.tokenizer.training import train
+from npgpt.model._parameters import from_arrays, to_arrays
+from npgpt.tokenizer._training import train
 from tests.helpers.checkpoint_making import TINY, random_arrays
 
 # Two models of the same shapes, so that parts of one with parts of the other would open.
@@ -228,8 +228,8 @@ def test_two_processes_save_at_once(tmp_path):
         write(which, tmp_path / which)
     program = """
 import sys
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.saving import save
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._saving import save
 found = load_checkpoint(sys.argv[1])
 for _ in range(8):
     save(sys.argv[2], found.config, found.parameters, found.tokenizer)

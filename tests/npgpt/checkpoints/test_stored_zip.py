@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.stored_zip import check_member_sum, zip_members
+from npgpt.checkpoints._stored_zip import check_member_sum, zip_members
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import zip_bytes
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.files import JSON_LIMIT, parse_json, parse_json_object
+from npgpt.checkpoints._files import JSON_LIMIT, parse_json, parse_json_object
 from npgpt.errors import CheckpointError
 
 BAD = {

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensors import FLOAT32
-from npgpt.checkpoints.torch.state import strided_view
+from npgpt.checkpoints._tensors import FLOAT32
+from npgpt.checkpoints._torch.state import strided_view
 from npgpt.errors import CheckpointError
 
 TEN = np.arange(10, dtype=np.float32)

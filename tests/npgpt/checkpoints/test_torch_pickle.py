@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.torch.zip import read_torch_zip
+from npgpt.checkpoints._torch.zip import read_torch_zip
 from tests.helpers.checkpoint_making import is_mapped, zip_bytes
 
 DTYPES = (

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.torch.inert_pickle import PICKLE_LIMIT
-from npgpt.checkpoints.torch.zip import read_torch_zip
+from npgpt.checkpoints._torch.inert_pickle import PICKLE_LIMIT
+from npgpt.checkpoints._torch.zip import read_torch_zip
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import (
     FALSE,

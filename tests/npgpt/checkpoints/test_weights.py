@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.listing import list_tensors
-from npgpt.checkpoints.safetensors import write_safetensors
-from npgpt.checkpoints.weights import FILE_NAMES, locate, read_weights
+from npgpt.checkpoints._listing import list_tensors
+from npgpt.checkpoints._safetensors import write_safetensors
+from npgpt.checkpoints._weights import FILE_NAMES, locate, read_weights
 from npgpt.errors import CheckpointError
 from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.saving import save
-from npgpt.config import Config
-from npgpt.gpt import GPT
-from npgpt.model.parameters import Affine
-from npgpt.tokenizer.encoding import Tokenizer
+from npgpt._config import Config
+from npgpt._gpt import GPT
+from npgpt.checkpoints._saving import save
+from npgpt.model._parameters import Affine
+from npgpt.tokenizer._encoding import Tokenizer
 from tests.helpers.small_gpt import CONFIG, OWN_SETTINGS, TOKENIZER, parameters
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.audit.token_text import described
-from npgpt.checkpoints.saving import save
-from npgpt.cli.arguments import describe_tokens, read_token, resolve_position
-from npgpt.cli.commands import attribute, lens, patch
-from npgpt.cli.output import number, print_grid, signed
+from npgpt._cli.arguments import describe_tokens, read_token, resolve_position
+from npgpt._cli.commands import attribute, lens, patch
+from npgpt._cli.output import number, print_grid, signed
+from npgpt._quoting import LONGEST
+from npgpt.audit._token_text import described
+from npgpt.checkpoints._saving import save
 from npgpt.errors import SettingError
-from npgpt.quoting import LONGEST
 from tests.helpers.command_line import output
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.audit.attribution import attribute, neuron_attribution
-from npgpt.audit.frozen_norm import unembedding
-from npgpt.audit.output_directions import neuron_direction, top_tokens
-from npgpt.checkpoints.saving import save
-from npgpt.cli.output import WIDTH, signed
-from npgpt.gpt import GPT
-from npgpt.model.parameters import from_arrays, to_arrays
+from npgpt._cli.output import WIDTH, signed
+from npgpt._gpt import GPT
+from npgpt.audit._attribution import attribute, neuron_attribution
+from npgpt.audit._frozen_norm import unembedding
+from npgpt.audit._output_directions import neuron_direction, top_tokens
+from npgpt.checkpoints._saving import save
+from npgpt.model._parameters import from_arrays, to_arrays
 from tests.helpers.command_line import output, run
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.audit.report import figures
-from npgpt.checkpoints.safetensors import read_safetensors
-from npgpt.checkpoints.saving import save
-from npgpt.cli.program import main
-from npgpt.ops.softmax import log_softmax
+from npgpt._cli.program import main
+from npgpt.audit.report import _figures as figures
+from npgpt.checkpoints._safetensors import read_safetensors
+from npgpt.checkpoints._saving import save
+from npgpt.ops._softmax import log_softmax
 from tests.helpers.command_line import output, run
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.saving import save
-from npgpt.cli.commands import bench, machine
-from npgpt.config import RELEASED
-from npgpt.model.parameters import shapes
+from npgpt._cli.commands import bench, machine
+from npgpt._config import RELEASED
+from npgpt.checkpoints._saving import save
+from npgpt.model._parameters import shapes
 from tests.helpers.command_line import output, run
 from tests.helpers.small_gpt import CONFIG, parameters
 

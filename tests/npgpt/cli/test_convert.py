@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.listing import list_tensors
-from npgpt.model.parameters import to_arrays
+from npgpt.checkpoints._listing import list_tensors
+from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import TINY, random_arrays
 from tests.helpers.command_line import output, run
 from tests.helpers.dialects import NanoGPT, model_args

@@ -9,7 +9,7 @@ import pytest
 
 import npgpt
 from npgpt.audit import saved
-from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
 from tests.helpers.command_line import output, run
 
 TEXT = "Shall I compare thee"

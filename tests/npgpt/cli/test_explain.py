@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.ops.softmax import softmax
-from npgpt.tokenizer.pieces import piece
+from npgpt.ops._softmax import softmax
+from npgpt.tokenizer._pieces import piece
 from tests.helpers.command_line import output
 
 PROMPT = "Shall I"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.cli.program import main
+from npgpt._cli.program import main
 from tests.helpers.command_line import output, run
 
 PROMPT = "Shall I"

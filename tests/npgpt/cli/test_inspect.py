@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from npgpt.checkpoints.safetensors import read_safetensors, write_safetensors
-from npgpt.config import from_json
-from npgpt.model.parameters import shapes
+from npgpt._config import from_json
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
+from npgpt.model._parameters import shapes
 from tests.helpers.checkpoint_making import TINY, random_arrays
 from tests.helpers.command_line import output, run
 from tests.helpers.dialects import linear, model_args

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from npgpt.checkpoints.hub.fetch import Fetched
-from npgpt.cli.program import COMMANDS
+from npgpt._cli.program import COMMANDS
+from npgpt.checkpoints._hub.fetch import Fetched
 from tests.helpers.command_line import run
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
@@ -139,5 +139,5 @@ def test_of_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     file = tmp_path / "config.json"
     file.write_text("{}")
     fetched = Fetched(tmp_path, "0" * 40, (file,))
-    monkeypatch.setattr("npgpt.cli.commands.fetch.fetch", lambda *_, **__: fetched)
+    monkeypatch.setattr("npgpt.checkpoints._hub.fetch.fetch", lambda *_, **__: fetched)
     check(run("fetch", "gpt2", "--json").out, "fetch")

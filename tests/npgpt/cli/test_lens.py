@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.audit.logit_lens import depths, lens_logits
-from npgpt.audit.token_surprisal import rank
-from npgpt.cli.output import WIDTH
-from npgpt.gpt import GPT
-from npgpt.ops.softmax import softmax
+from npgpt._cli.output import WIDTH
+from npgpt._gpt import GPT
+from npgpt.audit._logit_lens import depths, lens_logits
+from npgpt.audit._token_surprisal import rank
+from npgpt.ops._softmax import softmax
 from tests.helpers.command_line import output, run
 
 TEXT = "Shall I compare thee"

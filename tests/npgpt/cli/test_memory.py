@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.cli.argument_types import size
-from npgpt.model.paging import resident
+from npgpt._cli.argument_types import size
+from npgpt.model._paging import resident
 from tests.helpers.command_line import output, run
 
 LINUX = pytest.mark.skipif(resident() is None, reason="no /proc/self/statm, or no madvise")

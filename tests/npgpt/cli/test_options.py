@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.cli.options import add_settings, settings
-from npgpt.decoding.settings import Settings
+from npgpt._cli.options import add_settings, settings
+from npgpt.decoding._settings import Settings
 
 REAL = st.floats(allow_nan=False, allow_infinity=False)
 WHOLE = st.integers(0, 10**12)

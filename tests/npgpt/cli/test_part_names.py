@@ -57,7 +57,7 @@ def test_every_part_of_an_attribution_can_be_ablated_by_its_name(model: Path) ->
 
 
 def test_the_page_has_no_names_of_its_own() -> None:
-    from npgpt.audit.report import page
+    from npgpt.audit.report import _page as page
 
     script = Path(page.__file__).with_name("page.html").read_text(encoding="utf-8")
     for name in ("attention bias", "MLP bias", "token embedding", "final norm bias", "layer ${h.l"):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
+from npgpt._cli.output import WIDTH
+from npgpt._gpt import GPT
 from npgpt.audit import interventions, sites, sweeps
-from npgpt.cli.output import WIDTH
-from npgpt.gpt import GPT
 from npgpt.trace import compose, discard
 from tests.helpers.command_line import output, run
 

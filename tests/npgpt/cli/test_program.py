@@ -30,7 +30,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as
 LISTED = """
 import sys
 before = set(sys.modules)
-import npgpt, npgpt.cli.program
+import npgpt, npgpt._cli.program
 from npgpt import *  # each public name and package
 # What has no spec was not imported from a file: Cython makes such modules.
 new = (name for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None))
@@ -136,7 +136,7 @@ def test_version_names_what_computes() -> None:
 
 @pytest.mark.parametrize("command", [(), *((command,) for command in COMMANDS)])
 def test_help_goes_well(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    from npgpt.cli.program import main
+    from npgpt._cli.program import main
 
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npgpt
-from npgpt.tokenizer.files import load as load_tokenizer
+from npgpt.tokenizer._files import load as load_tokenizer
 from tests.helpers.command_line import output
 from tests.helpers.real_data import gpt2_tokenizer
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from npgpt.decoding.decoders import DECODERS as TABLE
-from npgpt.decoding.decoders import generate
-from npgpt.decoding.language_model import Step
-from npgpt.decoding.settings import Settings
-from oracle.bounds.compare import excess
-from oracle.bounds.rounding import gamma
-from oracle.decoding.decoders import generate as oracle_generate
-from oracle.decoding.language_model import LanguageModel
-from oracle.strategies.decoding_problems import DECODERS, decoding_problems
-from oracle.strategies.toy_language_models import text_of
+from npgpt.decoding._decoders import DECODERS as TABLE
+from npgpt.decoding._decoders import generate
+from npgpt.decoding._language_model import Step
+from npgpt.decoding._settings import Settings
+from oracle.bounds._compare import excess
+from oracle.bounds._rounding import gamma
+from oracle.decoding._decoders import generate as oracle_generate
+from oracle.decoding._language_model import LanguageModel
+from oracle.strategies._decoding_problems import DECODERS, decoding_problems
+from oracle.strategies._toy_language_models import text_of
 
 EXAMPLES = 1000
 TIES = 0.01  # of the rows at most

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.beams import Beam, best_places, drawn_places, totals
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._beams import Beam, best_places, drawn_places, totals
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_decoding as slow
 from tests.helpers.score_rows import score_rows
 

@@ -1,7 +1,7 @@
 import pytest
 
-from npgpt.decoding.decoders import decoder
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import decoder
+from npgpt.decoding._settings import Settings
 
 SAMPLE = {"do_sample": True}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from npgpt.ops.softmax import log_softmax
+from npgpt.ops._softmax import log_softmax
 from tests.helpers.beam_problems import (
     assert_right,
     assert_rows_do_not_matter,

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.beams import unmet
-from npgpt.decoding.constrained_beam import all_followed, progress, useful
+from npgpt.decoding._beams import unmet
+from npgpt.decoding._constrained_beam import all_followed, progress, useful
 from tests.helpers.slow_beams import depth, holds
 
 TOKENS = st.integers(0, 2)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.contrastive import contrast, contrastive_search, directions, top_tokens
-from npgpt.decoding.decoders import generate, prepare, run_request, start
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._contrastive import contrast, contrastive_search, directions, top_tokens
+from npgpt.decoding._decoders import generate, prepare, run_request, start
+from npgpt.decoding._settings import Settings
 from npgpt.errors import NonFiniteError, SettingError
 from tests.helpers import slow_contrastive
 from tests.helpers import slow_decoding as slow

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.decoders import prepare
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import prepare
+from npgpt.decoding._settings import Settings
 from npgpt.errors import PromptError, SettingError
 
 SAMPLE = Settings(do_sample=True, max_length=4)

@@ -1,7 +1,7 @@
 import pytest
 
-from npgpt.decoding.defaults import filled, of_file
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._defaults import filled, of_file
+from npgpt.decoding._settings import Settings
 from npgpt.errors import SettingError
 
 SAMPLES = {"do_sample": True, "temperature": 0.8, "top_k": 40, "top_p": 0.9}

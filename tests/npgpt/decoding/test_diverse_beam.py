@@ -4,13 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.beam import beam_search
-from npgpt.decoding.decoders import prepare, start
-from npgpt.decoding.diverse_beam import diverse_beam_search, diversity
-from npgpt.decoding.generation import of_hypotheses
-from npgpt.decoding.language_model import batched
-from npgpt.decoding.scoring import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._beam import beam_search
+from npgpt.decoding._decoders import prepare, start
+from npgpt.decoding._diverse_beam import diverse_beam_search, diversity
+from npgpt.decoding._generation import of_hypotheses
+from npgpt.decoding._language_model import batched
+from npgpt.decoding._scoring import Row
+from npgpt.decoding._settings import Settings
 from tests.helpers.beam_problems import (
     assert_equal,
     assert_right,

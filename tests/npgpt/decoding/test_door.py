@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import npgpt.decoding
-from npgpt.decoding import decoders
+from npgpt.decoding import _decoders as decoders
 
 
 @pytest.mark.parametrize("name", npgpt.decoding.__all__)
@@ -28,6 +28,6 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_the_door_alone_loads_no_decoder():
-    script = "import sys, npgpt.decoding.validators; print('npgpt.decoding.beam' in sys.modules)"
+    script = "import sys, npgpt.decoding._validators; print('npgpt.decoding._beam' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

@@ -8,9 +8,9 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from npgpt.decoding.decoders import generate
-from npgpt.decoding.request import seed_uniforms
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import generate
+from npgpt.decoding._request import seed_uniforms
+from npgpt.decoding._settings import Settings
 from npgpt.errors import ContextLengthError, NonFiniteError, PromptError, SettingError
 from tests.helpers import slow_decoding as slow
 from tests.helpers.toy_language_model import Toy, random_logits

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate
-from npgpt.decoding.generation import Generation
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import generate
+from npgpt.decoding._generation import Generation
+from npgpt.decoding._settings import Settings
 from npgpt.errors import SettingError
 from tests.helpers.toy_language_model import Toy, random_logits
 

@@ -1,6 +1,6 @@
 from hypothesis import given
 
-from npgpt.decoding.sampling import argmax
+from npgpt.decoding._sampling import argmax
 from tests.helpers.score_rows import score_rows
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate
-from npgpt.decoding.request import seed_uniforms
-from npgpt.decoding.scoring import guidance
-from npgpt.decoding.settings import Settings
-from npgpt.ops.softmax import log_softmax
+from npgpt.decoding._decoders import generate
+from npgpt.decoding._request import seed_uniforms
+from npgpt.decoding._scoring import guidance
+from npgpt.decoding._settings import Settings
+from npgpt.ops._softmax import log_softmax
 from tests.helpers import slow_decoding as slow
 from tests.helpers.toy_language_model import Toy, random_logits
 

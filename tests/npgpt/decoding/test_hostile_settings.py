@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._settings import Settings
 from npgpt.errors import ContextLengthError, NpgptError, PromptError, SettingError
 from tests.helpers.small_gpt import small_gpt
 

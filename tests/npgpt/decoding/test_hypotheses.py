@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npgpt.decoding.beams import Beam, Hypothesis, best_first, decided, score
-from npgpt.decoding.scoring import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._beams import Beam, Hypothesis, best_first, decided, score
+from npgpt.decoding._scoring import Row
+from npgpt.decoding._settings import Settings
 
 UNIT = Fraction(1, 2**53)
 TOTALS = st.floats(-1e6, 1e6).filter(lambda total: total == 0 or abs(total) > 1e-6)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.language_model import Step, batched, complete, right_aligned
+from npgpt.decoding._language_model import Step, batched, complete, right_aligned
 from npgpt.errors import SettingError
 from tests.helpers.toy_language_model import Toy, ToyReader, random_logits
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate, prepare, run_request
-from npgpt.decoding.ledger import Answer, Ledger
-from npgpt.decoding.request import seed_uniforms, uniform_shape
-from npgpt.decoding.run import Decision
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import generate, prepare, run_request
+from npgpt.decoding._ledger import Answer, Ledger
+from npgpt.decoding._request import seed_uniforms, uniform_shape
+from npgpt.decoding._run import Decision
+from npgpt.decoding._settings import Settings
 from npgpt.errors import SettingError
 from tests.helpers.toy_language_model import Toy, ToyReader, random_logits, random_vectors
 

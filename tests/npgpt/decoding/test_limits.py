@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.prompts import row_limits
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._prompts import row_limits
+from npgpt.decoding._settings import Settings
 from npgpt.errors import ContextLengthError, SettingError
 
 LENGTHS = st.lists(st.integers(1, 5), min_size=1, max_size=3)

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import given
 
-from npgpt.decoding.scoring import relative_probabilities
+from npgpt.decoding._scoring import relative_probabilities
 from tests.helpers import slow_decoding as slow
 from tests.helpers.score_rows import score_rows
 

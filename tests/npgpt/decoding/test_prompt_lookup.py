@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import prepare
-from npgpt.decoding.settings import Settings
-from npgpt.decoding.speculative import PromptLookup, prompt_lookup
+from npgpt.decoding._decoders import prepare
+from npgpt.decoding._settings import Settings
+from npgpt.decoding._speculative import PromptLookup, prompt_lookup
 from tests.helpers import slow_speculative as slow
 
 

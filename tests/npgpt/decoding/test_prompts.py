@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.prompts import check_vocabulary, token_rows
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._prompts import check_vocabulary, token_rows
+from npgpt.decoding._settings import Settings
 from npgpt.errors import PromptError, SettingError
 
 ROWS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4), min_size=1, max_size=3)

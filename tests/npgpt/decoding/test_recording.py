@@ -1,6 +1,6 @@
 import numpy as np
 
-from npgpt.decoding.ledger import recorded
+from npgpt.decoding._ledger import recorded
 from tests.helpers.toy_language_model import ToyReader, random_logits, random_vectors
 
 

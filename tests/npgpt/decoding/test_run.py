@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from npgpt.decoding.decoders import DECODERS, TokenByToken, generate, prepare
-from npgpt.decoding.run import check_columns
-from npgpt.decoding.scoring import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import DECODERS, TokenByToken, generate, prepare
+from npgpt.decoding._run import check_columns
+from npgpt.decoding._scoring import Row
+from npgpt.decoding._settings import Settings
 from npgpt.errors import NonFiniteError, PromptError, SettingError
 from tests.helpers.toy_language_model import Toy
 

@@ -6,8 +6,8 @@ from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from npgpt.decoding.request import seed_uniforms
-from npgpt.decoding.sampling import draw
+from npgpt.decoding._request import seed_uniforms
+from npgpt.decoding._sampling import draw
 from tests.helpers import slow_decoding as slow
 from tests.helpers.score_rows import score_rows
 

@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import prepare, start
-from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.run import Batch
-from npgpt.decoding.scoring import Row, guidance, score
-from npgpt.decoding.settings import Settings
-from npgpt.ops.softmax import log_softmax
+from npgpt.decoding._decoders import prepare, start
+from npgpt.decoding._processors.pipeline import pipeline
+from npgpt.decoding._run import Batch
+from npgpt.decoding._scoring import Row, guidance, score
+from npgpt.decoding._settings import Settings
+from npgpt.ops._softmax import log_softmax
 
 SCORE = st.sampled_from([-np.inf, -2.0, 0.0, 0.5, 3.0])
 ROWS = [Row([1, 2], 1), Row([3], 1)]

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._settings import Settings
 from npgpt.errors import SettingError
 
 INF, NAN = float("inf"), float("nan")

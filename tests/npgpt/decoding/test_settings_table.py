@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 
 import npgpt
-from npgpt.cli.options import add_settings
-from npgpt.decoding import validators
-from npgpt.decoding.compatibility import NEEDS
-from npgpt.decoding.settings import (
+from npgpt._cli.options import add_settings
+from npgpt.decoding import _validators as validators
+from npgpt.decoding._compatibility import NEEDS
+from npgpt.decoding._settings import (
     TABLE,
     AllowedTokens,
     LogitsProcessor,
@@ -24,20 +24,38 @@ from npgpt.decoding.settings import (
 )
 from npgpt.errors import SettingError
 from oracle.decoding import (
-    beams,
-    constraints,
-    contrastive,
-    decoders,
-    hypotheses,
-    language_model,
-    pipeline,
-    rows,
-    speculative,
-    stepwise,
+    _beams as beams,
 )
-from oracle.decoding.filters import FILTERS, OFF, WORTH_TRYING
-from oracle.mutants import catalogue
-from oracle.strategies.decoding_problems import DECODERS, REQUIRED, settings_of
+from oracle.decoding import (
+    _constraints as constraints,
+)
+from oracle.decoding import (
+    _contrastive as contrastive,
+)
+from oracle.decoding import (
+    _decoders as decoders,
+)
+from oracle.decoding import (
+    _hypotheses as hypotheses,
+)
+from oracle.decoding import (
+    _language_model as language_model,
+)
+from oracle.decoding import (
+    _pipeline as pipeline,
+)
+from oracle.decoding import (
+    _rows as rows,
+)
+from oracle.decoding import (
+    _speculative as speculative,
+)
+from oracle.decoding import (
+    _stepwise as stepwise,
+)
+from oracle.decoding._filters import FILTERS, OFF, WORTH_TRYING
+from oracle.mutants import _catalogue as catalogue
+from oracle.strategies._decoding_problems import DECODERS, REQUIRED, settings_of
 from tests.helpers import settings_tables
 
 NAMES = list(TABLE)
@@ -216,7 +234,7 @@ def _act(mutant, name):
     """What the mutant puts in the place of a processor or a filter."""
     table = "PROCESSORS" if name in pipeline.PROCESSORS else "FILTERS"
     true = getattr(pipeline, table)
-    return mutant.replaces.get(f"oracle.decoding.pipeline.{table}", true).get(name)
+    return mutant.replaces.get(f"oracle.decoding._pipeline.{table}", true).get(name)
 
 
 @pytest.mark.parametrize(("name", "where"), DECIDES_NOTHING.items())

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate, prepare, run_request, start
-from npgpt.decoding.request import seed_uniforms
-from npgpt.decoding.settings import Settings
-from npgpt.decoding.speculative import speculative_decoding
+from npgpt.decoding._decoders import generate, prepare, run_request, start
+from npgpt.decoding._request import seed_uniforms
+from npgpt.decoding._settings import Settings
+from npgpt.decoding._speculative import speculative_decoding
 from npgpt.errors import NonFiniteError, SettingError
 from tests.helpers import slow_decoding as slow
 from tests.helpers import slow_speculative

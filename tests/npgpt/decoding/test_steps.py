@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.decoders import generate, prepare, stream
-from npgpt.decoding.generation import of_choices
-from npgpt.decoding.language_model import Step, batched
-from npgpt.decoding.request import seed_uniforms
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import generate, prepare, stream
+from npgpt.decoding._generation import of_choices
+from npgpt.decoding._language_model import Step, batched
+from npgpt.decoding._request import seed_uniforms
+from npgpt.decoding._settings import Settings
 from tests.helpers.toy_language_model import Toy, ToyState, random_logits
 
 PROMPTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4)

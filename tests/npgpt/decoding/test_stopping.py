@@ -1,9 +1,9 @@
 import pytest
 
-from npgpt.decoding.decoders import prepare
-from npgpt.decoding.request import stop_reason
-from npgpt.decoding.scoring import Row
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._decoders import prepare
+from npgpt.decoding._request import stop_reason
+from npgpt.decoding._scoring import Row
+from npgpt.decoding._settings import Settings
 
 SPELLING = ["a", "b", "ab", " "]
 

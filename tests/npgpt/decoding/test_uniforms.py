@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from npgpt.decoding.request import checked_uniforms, seed_uniforms
+from npgpt.decoding._request import checked_uniforms, seed_uniforms
 from npgpt.errors import SettingError
 
 FALSE_ALARM = 1e-6

@@ -4,11 +4,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.kernels.attention import SharedPrefix, attention
-from npgpt.ops.attention import causal_mask
+from npgpt._kernels.attention import SharedPrefix, attention
+from npgpt.ops._attention import causal_mask
 from oracle import bounds
-from oracle.ops.attention import attention as oracle_attention
-from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays
+from oracle.ops._attention import attention as oracle_attention
+from oracle.strategies._arrays import LAYOUTS, MAX_SEED, arrays
 from tests.helpers.attention_of_whole_rows import on_whole_rows
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import small_tiles

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.kernels.linear import linear
-from npgpt.kernels.thresholds import MIXED_GEMM_ROWS
-from npgpt.ops.upcast import upcast
+from npgpt._kernels.linear import linear
+from npgpt._kernels.thresholds import MIXED_GEMM_ROWS
+from npgpt.ops._upcast import upcast
 from oracle import bounds
-from oracle.ops.linear import linear as oracle_linear
-from oracle.strategies.arrays import FINITE_KINDS, arrays
+from oracle.ops._linear import linear as oracle_linear
+from oracle.strategies._arrays import FINITE_KINDS, arrays
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import TOY, thresholds
 

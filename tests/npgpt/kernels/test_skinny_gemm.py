@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.kernels.linear import linear
-from npgpt.kernels.thresholds import SKINNY_GEMM_ROWS
+from npgpt._kernels.linear import linear
+from npgpt._kernels.thresholds import SKINNY_GEMM_ROWS
 from oracle import bounds
-from oracle.ops.linear import linear as oracle_linear
-from oracle.strategies.arrays import KINDS, arrays
+from oracle.ops._linear import linear as oracle_linear
+from oracle.strategies._arrays import KINDS, arrays
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 from tests.helpers.small_tiles import small_tiles
 

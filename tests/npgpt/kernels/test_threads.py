@@ -6,11 +6,11 @@ import threading
 import numpy as np
 import pytest
 
-from npgpt.kernels.threads import parallel_for
+from npgpt._kernels.threads import parallel_for
 from tests.helpers.patience import NEVER
 from tests.helpers.small_tiles import THREADS, small_tiles
 
-COUNT = "from npgpt.kernels.threads import thread_count; print(thread_count())"
+COUNT = "from npgpt._kernels.threads import thread_count; print(thread_count())"
 
 
 @pytest.mark.parametrize("items", [0, 1, 2, 50])
@@ -80,7 +80,7 @@ def test_work_may_itself_be_shared_out():
 def test_a_forked_child_has_threads_of_its_own():
     code = (
         "import os, warnings\n"
-        "from npgpt.kernels.threads import parallel_for\n"
+        "from npgpt._kernels.threads import parallel_for\n"
         "warnings.simplefilter('ignore')\n"
         "done = []\n"
         "parallel_for(done.append, range(9))\n"

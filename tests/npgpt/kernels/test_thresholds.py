@@ -19,21 +19,21 @@ from hypothesis import strategies as st
 from scipy import special
 
 from npgpt import ops
-from npgpt.checkpoints.tensors import to_bfloat16
-from npgpt.kernels.attention import attention
-from npgpt.kernels.gelu import gelu_new
-from npgpt.kernels.layer_norm import layer_norm
-from npgpt.kernels.layout import padded_stride, to_column_major
-from npgpt.kernels.linear import linear
-from npgpt.kernels.skinny_gemm import blocked_matmul
-from npgpt.kernels.upcast import upcast
-from npgpt.model.cache import empty_cache
-from npgpt.model.prefill import prefill
-from npgpt.model.score import log_probabilities
+from npgpt._kernels.attention import attention
+from npgpt._kernels.gelu import gelu_new
+from npgpt._kernels.layer_norm import layer_norm
+from npgpt._kernels.layout import padded_stride, to_column_major
+from npgpt._kernels.linear import linear
+from npgpt._kernels.skinny_gemm import blocked_matmul
+from npgpt._kernels.upcast import upcast
+from npgpt.checkpoints._tensors import to_bfloat16
+from npgpt.model._cache import empty_cache
+from npgpt.model._prefill import prefill
+from npgpt.model._score import log_probabilities
 from oracle import bounds
-from oracle.bounds.compare import excess
-from oracle.strategies.arrays import MAX_SEED
-from oracle.strategies.weights import build_weights
+from oracle.bounds._compare import excess
+from oracle.strategies._arrays import MAX_SEED
+from oracle.strategies._weights import build_weights
 from tests.helpers.documentation import ROOT
 from tests.helpers.small_tiles import THRESHOLDS, TOY, patched, three_threads, thresholds
 from tests.helpers.tiny_models import TinyModel, whole_models
@@ -350,7 +350,9 @@ def way(name, *, by):
     calls = []
 
     def on_event(frame, event, result):
-        if event == "return" and frame.f_globals["__name__"].startswith(("npgpt.k", "npgpt.m")):
+        if event == "return" and frame.f_globals["__name__"].startswith(
+            ("npgpt._kernels", "npgpt.model")
+        ):
             sizes = [_size(v) for v in (*frame.f_locals.values(), result)]
             calls.append((frame.f_code.co_name, frame.f_lineno, sizes))
 

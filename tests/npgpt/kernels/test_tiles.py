@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from npgpt.kernels.gelu import gelu_new
-from npgpt.kernels.layer_norm import layer_norm
-from npgpt.kernels.thresholds import ROW_TILE
-from npgpt.kernels.tiles import by_rows, slices
-from oracle.strategies.arrays import arrays
+from npgpt._kernels.gelu import gelu_new
+from npgpt._kernels.layer_norm import layer_norm
+from npgpt._kernels.thresholds import ROW_TILE
+from npgpt._kernels.tiles import by_rows, slices
+from oracle.strategies._arrays import arrays
 from tests.helpers.oracle_bounds import DTYPES
 from tests.helpers.small_tiles import small_tiles
 

@@ -4,9 +4,9 @@ import warnings
 import numpy as np
 import pytest
 
-from npgpt.kernels.thresholds import UPCAST_TILE
-from npgpt.kernels.upcast import is_finite, upcast
-from npgpt.ops.upcast import upcast as formula
+from npgpt._kernels.thresholds import UPCAST_TILE
+from npgpt._kernels.upcast import is_finite, upcast
+from npgpt.ops._upcast import upcast as formula
 
 PATTERNS = np.arange(2**16, dtype=np.uint16)
 HALVES = np.array([struct.unpack("<e", struct.pack("<H", bits))[0] for bits in range(2**16)])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt._gpt import GPT, load
 from npgpt.errors import PromptError, SettingError
-from npgpt.gpt import GPT, load
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
 WIDE = dataclasses.replace(CONFIG, n_embd=64, n_head=4)

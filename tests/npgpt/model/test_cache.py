@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import PromptError
-from npgpt.model.forward import forward
-from oracle.bounds.compare import excess
-from oracle.strategies.tokens import batches, chunkings
-from oracle.strategies.weights import build_weights
+from npgpt.model._forward import forward
+from oracle.bounds._compare import excess
+from oracle.strategies._tokens import batches, chunkings
+from oracle.strategies._weights import build_weights
 from tests.helpers.tiny_models import TinyModel, rows, tiny_models, whole_models
 
 

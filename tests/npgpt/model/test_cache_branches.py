@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from npgpt.errors import SettingError
 from npgpt.trace import Recorder
-from oracle.bounds.compare import excess
-from oracle.strategies.weights import build_weights
+from oracle.bounds._compare import excess
+from oracle.strategies._weights import build_weights
 from tests.helpers.tiny_models import TinyModel, rows, tiny_models, whole_models
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.bounds.compare import excess
+from oracle.bounds._compare import excess
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 STEPS = 7

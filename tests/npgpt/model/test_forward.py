@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import model as oracle
-from oracle.bounds.compare import excess
-from oracle.strategies.configs import ACTIVATIONS
-from oracle.strategies.tokens import batches
+from oracle.bounds._compare import excess
+from oracle.strategies._configs import ACTIVATIONS
+from oracle.strategies._tokens import batches
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 

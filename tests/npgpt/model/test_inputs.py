@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from npgpt.errors import ContextLengthError, PromptError
-from npgpt.model.forward import forward
-from oracle.strategies.weights import build_weights
+from npgpt.model._forward import forward
+from oracle.strategies._weights import build_weights
 from tests.helpers.tiny_models import TinyModel
 
 CONFIG = {

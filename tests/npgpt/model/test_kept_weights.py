@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensors import to_bfloat16
-from npgpt.config import from_json
-from npgpt.gpt import GPT
-from npgpt.kernels.upcast import upcast
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays
-from oracle.bounds.compare import excess
+from npgpt._config import from_json
+from npgpt._gpt import GPT
+from npgpt._kernels.upcast import upcast
+from npgpt.checkpoints._tensors import to_bfloat16
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays
+from oracle.bounds._compare import excess
 from tests.helpers.small_tiles import small_tiles
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.checkpoints.loading import load as load_checkpoint
-from npgpt.checkpoints.saving import save
-from npgpt.config import Config
+from npgpt._config import Config
+from npgpt.checkpoints._loading import load as load_checkpoint
+from npgpt.checkpoints._saving import save
 from npgpt.errors import SettingError
-from npgpt.model.forward import forward
-from npgpt.model.paging import resident, within_memory
-from npgpt.model.parameters import to_arrays, weights
+from npgpt.model._forward import forward
+from npgpt.model._paging import resident, within_memory
+from npgpt.model._parameters import to_arrays, weights
 from tests.helpers.checkpoint_making import random_arrays, random_parameters
 
 PAGING = sys.modules[resident.__module__]

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import noise_floor
-from oracle.strategies.tokens import PADDINGS, batches
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import noise_floor
+from oracle.strategies._tokens import PADDINGS, batches
 from tests.helpers.tiny_models import tiny_models, whole_models
 
 

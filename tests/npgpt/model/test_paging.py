@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.files import map_file
-from npgpt.model.paging import is_mapped, release, resident
+from npgpt.checkpoints._files import map_file
+from npgpt.model._paging import is_mapped, release, resident
 
 PAGING = sys.modules[resident.__module__]
 LINUX = pytest.mark.skipif(resident() is None, reason="no /proc/self/statm, or no madvise")

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from npgpt.config import from_json
+from npgpt._config import from_json
 from npgpt.errors import CheckpointError
-from npgpt.model.parameters import from_arrays, shapes, to_arrays
-from oracle.strategies.configs import configs
-from oracle.strategies.weights import build_weights, weight_shapes
+from npgpt.model._parameters import from_arrays, shapes, to_arrays
+from oracle.strategies._configs import configs
+from oracle.strategies._weights import build_weights, weight_shapes
 from tests.helpers.small_gpt import CONFIG as SMALL
 from tests.helpers.small_gpt import parameters
 from tests.helpers.tiny_models import tiny_models

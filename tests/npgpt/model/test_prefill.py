@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import PromptError, SettingError
-from npgpt.model.prefill import prefill
-from oracle.bounds.compare import excess
-from oracle.strategies.tokens import batches
+from npgpt.model._prefill import prefill
+from oracle.bounds._compare import excess
+from oracle.strategies._tokens import batches
 from tests.helpers.tiny_models import tiny_models, whole_models
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import special
 
 from npgpt.errors import NonFiniteError, PromptError, SettingError
-from npgpt.model.score import Score, default_stride, log_probabilities
-from oracle.bounds.compare import excess
+from npgpt.model._score import Score, default_stride, log_probabilities
+from oracle.bounds._compare import excess
 from tests.helpers.tiny_models import tiny_models, whole_models
 
 

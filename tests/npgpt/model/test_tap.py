@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.trace import INSIDE_BLOCKS, NAMES, OUTSIDE_BLOCKS, Recorder
-from oracle.bounds.compare import excess
-from oracle.strategies.configs import inner_width
-from oracle.strategies.tokens import chunkings
+from oracle.bounds._compare import excess
+from oracle.strategies._configs import inner_width
+from oracle.strategies._tokens import chunkings
 from tests.helpers.tiny_models import rows, tiny_models, whole_models
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.model.column_major import column_major
-from npgpt.model.forward import forward
-from npgpt.model.parameters import to_arrays
+from npgpt.model._column_major import column_major
+from npgpt.model._forward import forward
+from npgpt.model._parameters import to_arrays
 from npgpt.trace import Recorder
-from oracle.bounds.compare import excess
-from oracle.strategies.tokens import batches
+from oracle.bounds._compare import excess
+from oracle.strategies._tokens import batches
 from tests.helpers.small_gpt import CONFIG, parameters
 from tests.helpers.small_tiles import small_tiles
 from tests.helpers.tiny_models import rows, tiny_models, whole_models

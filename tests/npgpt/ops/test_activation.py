@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-import oracle.ops.activation as oracle_ops
-from npgpt.config import ACTIVATION_NAMES
-from npgpt.kernels.activation import ACTIVATIONS as KERNELS
-from npgpt.ops.activation import ACTIVATIONS, relu, silu
+import oracle.ops._activation as oracle_ops
+from npgpt._config import ACTIVATION_NAMES
+from npgpt._kernels.activation import ACTIVATIONS as KERNELS
+from npgpt.ops._activation import ACTIVATIONS, relu, silu
 from oracle import bounds
-from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
+from oracle.strategies._arrays import KINDS, LAYOUTS, arrays
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 TABLES = pytest.mark.parametrize("table", [ACTIVATIONS, KERNELS], ids=["formulas", "kernels"])

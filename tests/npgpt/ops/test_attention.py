@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.kernels.attention import attention as kernel
-from npgpt.ops.attention import attention as formula
-from npgpt.ops.attention import causal_mask
+from npgpt._kernels.attention import attention as kernel
+from npgpt.ops._attention import attention as formula
+from npgpt.ops._attention import causal_mask
 from oracle import bounds
-from oracle.ops.attention import attention as oracle_attention
-from oracle.strategies.arrays import LAYOUTS, MAX_SEED, arrays, build_array
+from oracle.ops._attention import attention as oracle_attention
+from oracle.strategies._arrays import LAYOUTS, MAX_SEED, arrays, build_array
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 FORMS = pytest.mark.parametrize("attention", [formula, kernel], ids=["formula", "kernel"])

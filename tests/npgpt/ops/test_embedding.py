@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, integer_dtypes
 
 from npgpt.errors import PromptError
-from npgpt.ops.embedding import embedding
+from npgpt.ops._embedding import embedding
 from oracle import bounds
-from oracle.ops.embedding import embedding as oracle_embedding
-from oracle.strategies.arrays import KINDS, LAYOUTS, build_array
+from oracle.ops._embedding import embedding as oracle_embedding
+from oracle.strategies._arrays import KINDS, LAYOUTS, build_array
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)

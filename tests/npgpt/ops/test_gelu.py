@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from npgpt.kernels.gelu import gelu_new as kernel
-from npgpt.ops.gelu import gelu, gelu_new
+from npgpt._kernels.gelu import gelu_new as kernel
+from npgpt.ops._gelu import gelu, gelu_new
 from oracle import bounds
 from oracle import ops as oracle_ops
-from oracle.bounds.compare import excess
-from oracle.strategies.arrays import LAYOUTS, arrays
+from oracle.bounds._compare import excess
+from oracle.strategies._arrays import LAYOUTS, arrays
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)

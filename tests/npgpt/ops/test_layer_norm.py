@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.ops.layer_norm import layer_norm
+from npgpt.ops._layer_norm import layer_norm
 from oracle import bounds
-from oracle.ops.layer_norm import layer_norm as oracle_layer_norm
-from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
+from oracle.ops._layer_norm import layer_norm as oracle_layer_norm
+from oracle.strategies._arrays import KINDS, LAYOUTS, arrays
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 EPSILONS = st.sampled_from([1e-5, 1e-6, 1e-3, 1e-12, 0.0, 1e-300])

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.kernels.linear import linear as kernel
-from npgpt.kernels.thresholds import LONG_MATRIX_FIRST_ROWS
-from npgpt.ops.linear import linear as formula
+from npgpt._kernels.linear import linear as kernel
+from npgpt._kernels.thresholds import LONG_MATRIX_FIRST_ROWS
+from npgpt.ops._linear import linear as formula
 from oracle import bounds
-from oracle.ops.linear import linear as oracle_linear
-from oracle.strategies.arrays import KINDS, LAYOUTS, arrays
+from oracle.ops._linear import linear as oracle_linear
+from oracle.strategies._arrays import KINDS, LAYOUTS, arrays
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 FORMS = pytest.mark.parametrize("linear", [formula, kernel], ids=["formula", "kernel"])

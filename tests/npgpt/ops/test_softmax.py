@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import SettingError
-from npgpt.ops.softmax import log_softmax, softmax
+from npgpt.ops._softmax import log_softmax, softmax
 from oracle import bounds
 from oracle import ops as oracle_ops
-from oracle.strategies.arrays import LAYOUTS, logits
+from oracle.strategies._arrays import LAYOUTS, logits
 from tests.helpers.oracle_bounds import DTYPES, held_to_oracle
 
 LEADING = st.lists(st.integers(0, 3), max_size=2).map(tuple)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
-from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.files import load as load_tokenizer
-from npgpt.tokenizer.files import save as save_tokenizer
-from npgpt.tokenizer.tokenizer_json import compose_tokenizer_json, parse_tokenizer_json
+from npgpt.tokenizer._byte_alphabet import ALPHABET
+from npgpt.tokenizer._encoding import Tokenizer
+from npgpt.tokenizer._files import load as load_tokenizer
+from npgpt.tokenizer._files import save as save_tokenizer
+from npgpt.tokenizer._tokenizer_json import compose_tokenizer_json, parse_tokenizer_json
 
 BYTES = {letter: index for index, letter in enumerate(ALPHABET)}
 SMALL = Tokenizer({**BYTES, "ab": 256}, (("a", "b"),), {"<|endoftext|>": 257})

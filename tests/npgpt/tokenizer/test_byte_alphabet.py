@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET, to_bytes, to_printable
+from npgpt.tokenizer._byte_alphabet import ALPHABET, to_bytes, to_printable
 from tests.helpers.reference_tokenizers import as_bytes
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import encoding
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer import _encoding as encoding
+from npgpt.tokenizer._training import train
 from tests.helpers.text_strategies import texts
 
 TRAINED = train(["to be or not to be, that is the question"] * 2, vocab_size=280)

@@ -1,9 +1,9 @@
 import pytest
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
-from npgpt.tokenizer.checks import check_tokenizer
-from npgpt.tokenizer.encoding import Tokenizer
+from npgpt.tokenizer._byte_alphabet import ALPHABET
+from npgpt.tokenizer._checks import check_tokenizer
+from npgpt.tokenizer._encoding import Tokenizer
 
 BYTES = {letter: index for index, letter in enumerate(ALPHABET)}
 MERGES = (("a", "b"), ("ab", "c"))

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer.encoding import incremental_decoder
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._encoding import incremental_decoder
+from npgpt.tokenizer._training import train
 from tests.helpers.reference_tokenizers import gpt2, gpt2_hugging_face_special, gpt2_tiktoken
 from tests.helpers.text_strategies import texts
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
-from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._byte_alphabet import ALPHABET
+from npgpt.tokenizer._encoding import Tokenizer
+from npgpt.tokenizer._training import train
 from tests.helpers.reference_tokenizers import (
     END_OF_TEXT,
     gpt2,

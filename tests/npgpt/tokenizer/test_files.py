@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.encoding import Tokenizer
-from npgpt.tokenizer.files import load as load_tokenizer
-from npgpt.tokenizer.files import save as save_tokenizer
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._encoding import Tokenizer
+from npgpt.tokenizer._files import load as load_tokenizer
+from npgpt.tokenizer._files import save as save_tokenizer
+from npgpt.tokenizer._training import train
 from tests.helpers.real_data import gpt2_tokenizer
 from tests.helpers.reference_tokenizers import byte_level, gpt2, gpt2_hugging_face_special
 from tests.helpers.text_strategies import texts

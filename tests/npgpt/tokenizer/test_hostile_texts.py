@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.encoding import END_OF_TEXT, Tokenizer
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._encoding import END_OF_TEXT, Tokenizer
+from npgpt.tokenizer._training import train
 
 TRAINED = train(["to be or not to be, that is the question"], vocab_size=270)
 MORE = {text: TRAINED.vocab_size + n for n, text in enumerate(("<a", "<a>", "a" * 60 + "b"))}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer.merge import merge, merge_few, merge_many
+from npgpt.tokenizer._merge import merge, merge_few, merge_many
 
 Merges = dict[tuple[int, int], tuple[int, int]]
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.special import check_text, cut_special
+from npgpt.tokenizer._special import check_text, cut_special
 from tests.helpers.text_strategies import texts
 
 SPECIAL = {"<|endoftext|>": 0, "<a": 1, "<a>": 2, ".*": 3}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from tokenizers import Regex, pre_tokenizers
 
-from npgpt.tokenizer.split import split
+from npgpt.tokenizer._split import split
 from tests.helpers.reference_tokenizers import PATTERN
 from tests.helpers.text_strategies import texts
 

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import models, pre_tokenizers, trainers
 
 from npgpt.errors import TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET, to_printable
-from npgpt.tokenizer.split import split
-from npgpt.tokenizer.training import train
+from npgpt.tokenizer._byte_alphabet import ALPHABET, to_printable
+from npgpt.tokenizer._split import split
+from npgpt.tokenizer._training import train
 from tests.helpers.text_strategies import texts
 
 END_OF_TEXT = "<|endoftext|>"

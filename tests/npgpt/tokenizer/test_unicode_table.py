@@ -11,8 +11,8 @@ import pytest
 import tiktoken
 from tokenizers import Regex, pre_tokenizers
 
-from npgpt.tokenizer.split import WHITE_SPACE
-from npgpt.tokenizer.unicode_table import LETTERS, NUMBERS, __file__
+from npgpt.tokenizer._split import WHITE_SPACE
+from npgpt.tokenizer._unicode_table import LETTERS, NUMBERS, __file__
 from tests.helpers.make_unicode_table import TABLE, VERSION, table
 
 SCALARS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import words as module
-from npgpt.tokenizer.split import split
-from npgpt.tokenizer.words import CHUNK, CONTRACTED, by_arrays, words
+from npgpt.tokenizer import _words as module
+from npgpt.tokenizer._split import split
+from npgpt.tokenizer._words import CHUNK, CONTRACTED, by_arrays, words
 from tests.helpers.text_strategies import texts
 
 # What words turn on, close together: kinds of character, spaces, contractions and their parts.

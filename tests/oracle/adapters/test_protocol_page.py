@@ -13,8 +13,8 @@ from oracle.adapters.answers import PARAMETERS
 from oracle.adapters.json_lines import DTYPES, LONGEST_LINE
 from oracle.adapters.program import command
 from oracle.adapters.subject import FUNCTIONS
-from oracle.bounds.rounding import FORMATS
-from oracle.strategies.configs import ACTIVATIONS
+from oracle.bounds._rounding import FORMATS
+from oracle.strategies._configs import ACTIVATIONS
 from tests.helpers.foreign_examples import error, judged, refuses
 from tests.helpers.patience import NEVER
 

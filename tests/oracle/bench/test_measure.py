@@ -5,12 +5,12 @@ import math
 
 import pytest
 
-from oracle.bench.contest import Absent, Measured
-from oracle.bench.measure import measure
-from oracle.bench.results import ABSENT, FAILED, MET, MISSED, SHOWN, exit_code, results
-from oracle.bench.row import Need, Row, milliseconds, share, speedup
-from oracle.bench.table import as_data, summary, table
-from oracle.bench.worker import Failed
+from oracle.bench._contest import Absent, Measured
+from oracle.bench._measure import measure
+from oracle.bench._results import ABSENT, FAILED, MET, MISSED, SHOWN, exit_code, results
+from oracle.bench._row import Need, Row, milliseconds, share, speedup
+from oracle.bench._table import as_data, summary, table
+from oracle.bench._worker import Failed
 
 
 def row(name, *needs, figure=speedup, target=None, at_least=True):

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from oracle.bench.contest import Absent, Setup
-from oracle.bench.program import main
-from oracle.bench.worker import Failed, Worker
+from oracle.bench._contest import Absent, Setup
+from oracle.bench._program import main
+from oracle.bench._worker import Failed, Worker
 
 TINY = ("--size", "tiny", "--runs", "1", "--threads", "1")
 

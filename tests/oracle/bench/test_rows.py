@@ -4,15 +4,15 @@ import importlib
 
 import pytest
 
-from oracle.bench.contest import Setup
-from oracle.bench.row import (
+from oracle.bench._contest import Setup
+from oracle.bench._row import (
     FITTED,
     prefill_exponent,
     share_beyond_fixed,
     tenfold_exponent,
     tokens_per_second,
 )
-from oracle.bench.rows import ROWS, XL_ROWS, curves, rows_of
+from oracle.bench._rows import ROWS, XL_ROWS, curves, rows_of
 
 TARGETS = {
     "decode-1/transformers": 1.25,
@@ -47,7 +47,7 @@ def test_the_targets():
 
 @pytest.mark.parametrize("name", ["npgpt", "limit", "pytorch", "tiktoken"])
 def test_contestants_know_their_tasks(name, tmp_path):
-    module = importlib.import_module(f"oracle.bench.contestants.{name}")
+    module = importlib.import_module(f"oracle.bench._contestants.{name}")
     tasks = module.contestant(Setup(str(tmp_path), "tiny")).tasks
     needs = {need for row in (*ROWS, *XL_ROWS) for need in row.needs} | set(curves("cpu"))
     asked = {need.task for need in needs if need.contestant == name}

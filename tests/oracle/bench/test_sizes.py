@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from oracle import model
-from oracle.bench.checkpoint import STD, checkpoint
-from oracle.bench.sizes import SIZES, config, flops, matrices, shapes, weights_streamed
+from oracle.bench._checkpoint import STD, checkpoint
+from oracle.bench._sizes import SIZES, config, flops, matrices, shapes, weights_streamed
 
 TINY, SMALL = SIZES["tiny"], SIZES["small"]
 

@@ -2,9 +2,9 @@
 
 import shutil
 
-from oracle.bench.contest import Setup
-from oracle.bench.contestants import npgpt, tiktoken
-from oracle.bench.texts import TEXT, VOCABULARY, text, vocabulary
+from oracle.bench._contest import Setup
+from oracle.bench._contestants import npgpt, tiktoken
+from oracle.bench._texts import TEXT, VOCABULARY, text, vocabulary
 from tests.helpers.real_data import gpt2_tokenizer
 
 

@@ -4,9 +4,9 @@ from hypothesis import given, target
 from hypothesis import strategies as st
 from scipy import special
 
-from oracle.bounds import activation
-from oracle.bounds.compare import excess
-from oracle.strategies.arrays import KINDS, arrays
+from oracle.bounds import _activation as activation
+from oracle.bounds._compare import excess
+from oracle.strategies._arrays import KINDS, arrays
 
 SLACK = 30  # times the largest honest error on ordinary numbers
 SPREAD = np.linspace(-6, 6, 999, dtype=np.float32)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 
-from oracle.bounds.attention import attention
-from oracle.bounds.compare import excess
-from oracle.strategies.arrays import FINITE_KINDS, MAX_SEED, arrays
+from oracle.bounds._attention import attention
+from oracle.bounds._compare import excess
+from oracle.strategies._arrays import FINITE_KINDS, MAX_SEED, arrays
 from tests.helpers.rounded_sums import ORDERS, product, total
 
 SLACK = 100  # times the largest honest error on ordinary heads of width 16, 20 keys

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from oracle.bounds.compare import excess
+from oracle.bounds._compare import excess
 
 INF, NAN = np.inf, np.nan
 

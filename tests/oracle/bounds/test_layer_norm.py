@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 
-from oracle.bounds.compare import excess
-from oracle.bounds.layer_norm import layer_norm
-from oracle.strategies.arrays import KINDS, arrays
+from oracle.bounds._compare import excess
+from oracle.bounds._layer_norm import layer_norm
+from oracle.strategies._arrays import KINDS, arrays
 from tests.helpers.rounded_sums import ORDERS, total
 
 EPS = 1e-5

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 
-from oracle.bounds.compare import excess
-from oracle.bounds.linear import embedding, linear
-from oracle.strategies.arrays import KINDS, arrays
+from oracle.bounds._compare import excess
+from oracle.bounds._linear import embedding, linear
+from oracle.strategies._arrays import KINDS, arrays
 from tests.helpers.rounded_sums import ORDERS, product
 
 SIDES = st.integers(1, 9)

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracle import model
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import FACTOR, measure, noise_floor
-from oracle.bounds.rounding import format_of
-from oracle.strategies.configs import configs
-from oracle.strategies.tokens import build_batch
-from oracle.strategies.weights import KINDS, build_weights, weights
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import FACTOR, measure, noise_floor
+from oracle.bounds._rounding import format_of
+from oracle.strategies._configs import configs
+from oracle.strategies._tokens import build_batch
+from oracle.strategies._weights import KINDS, build_weights, weights
 from tests.helpers.device import DEVICE
 
 whole_models = settings(max_examples=settings.default.max_examples // 4)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from oracle.bounds.rounding import FORMATS, format_of, gamma
+from oracle.bounds._rounding import FORMATS, format_of, gamma
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import assume, given, target
 from hypothesis import strategies as st
 
-from oracle.bounds.compare import excess
-from oracle.bounds.softmax import log_softmax, softmax
-from oracle.strategies.arrays import logits
+from oracle.bounds._compare import excess
+from oracle.bounds._softmax import log_softmax, softmax
+from oracle.strategies._arrays import logits
 from tests.helpers.rounded_sums import ORDERS, total
 
 SLACK = 60  # times the largest honest error on ordinary rows of 50

@@ -2,7 +2,7 @@ import random
 
 from hypothesis import strategies as st
 
-from oracle.conformance.explore import collect, smallest
+from oracle.conformance._explore import collect, smallest
 
 LISTS = st.lists(st.integers(0, 99))
 

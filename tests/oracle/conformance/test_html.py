@@ -11,16 +11,16 @@ import pytest
 
 from oracle.adapters import pytorch
 from oracle.adapters.guard import guarded
-from oracle.conformance import plots
-from oracle.conformance.catalogue import named as checks
-from oracle.conformance.check import TIE, Finding
-from oracle.conformance.diagnosis import Suspect
-from oracle.conformance.html import TEMPLATE, page
-from oracle.conformance.judge import Judgement, about
-from oracle.conformance.localise import depths, localise
-from oracle.conformance.outcome import UNDECIDED, Outcome, Seen, run
-from oracle.conformance.power import mutated
-from oracle.mutants.catalogue import named
+from oracle.conformance import _plots as plots
+from oracle.conformance._catalogue import named as checks
+from oracle.conformance._check import TIE, Finding
+from oracle.conformance._diagnosis import Suspect
+from oracle.conformance._html import TEMPLATE, page
+from oracle.conformance._judge import Judgement, about
+from oracle.conformance._localise import depths, localise
+from oracle.conformance._outcome import UNDECIDED, Outcome, Seen, run
+from oracle.conformance._power import mutated
+from oracle.mutants._catalogue import named
 
 pytest.importorskip("matplotlib", reason="the plots of a report need matplotlib")
 

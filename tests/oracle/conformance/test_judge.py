@@ -5,11 +5,11 @@ import torch
 
 from oracle.adapters import npgpt, pytorch
 from oracle.adapters.guard import guarded
-from oracle.conformance import power
-from oracle.conformance.catalogue import CHECKS, named
-from oracle.conformance.judge import judge
-from oracle.conformance.outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
-from oracle.conformance.table import as_data, summary
+from oracle.conformance import _power as power
+from oracle.conformance._catalogue import CHECKS, named
+from oracle.conformance._judge import judge
+from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
+from oracle.conformance._table import as_data, summary
 from tests.helpers.broken_subjects import changed, clean
 
 EXAMPLES = 10
@@ -107,7 +107,7 @@ def test_on_meta_every_shape_is_that_of_the_logits():
     """No GPU is needed to see that nothing leaves the device on the way."""
     (check,) = named("model/padding")
     from oracle import model
-    from oracle.conformance.explore import collect
+    from oracle.conformance._explore import collect
 
     for example in collect(check.examples(clean()), 10):
         weights = {n: torch.tensor(a, device="meta") for n, a in example.weights.items()}

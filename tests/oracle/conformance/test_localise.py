@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from oracle import model
-from oracle.conformance.catalogue import named
-from oracle.conformance.localise import depths, localise
-from oracle.conformance.outcome import run
-from oracle.conformance.power import mutated
-from oracle.mutants.mutant import Mutant
+from oracle.conformance._catalogue import named
+from oracle.conformance._localise import depths, localise
+from oracle.conformance._outcome import run
+from oracle.conformance._power import mutated
+from oracle.mutants._mutant import Mutant
 from tests.helpers.broken_subjects import clean, only_logits
 
 CHECKS = named("model/flags", "model/padding", "model/layers")

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from oracle.adapters import pytorch
-from oracle.conformance import power
-from oracle.conformance.catalogue import CHECKS, named
-from oracle.conformance.check import MISMATCH
-from oracle.conformance.diagnosis import family
-from oracle.conformance.explore import collect
-from oracle.conformance.mutants_page import page, seen_of
-from oracle.conformance.outcome import look
-from oracle.mutants.catalogue import MUTANTS
-from oracle.mutants.catalogue import named as mutant_named
+from oracle.conformance import _power as power
+from oracle.conformance._catalogue import CHECKS, named
+from oracle.conformance._check import MISMATCH
+from oracle.conformance._diagnosis import family
+from oracle.conformance._explore import collect
+from oracle.conformance._mutants_page import page, seen_of
+from oracle.conformance._outcome import look
+from oracle.mutants._catalogue import MUTANTS
+from oracle.mutants._catalogue import named as mutant_named
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "mutants.md").read_text(encoding="utf-8")

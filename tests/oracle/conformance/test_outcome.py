@@ -5,8 +5,8 @@ import pytest
 
 from oracle.adapters.guard import DIED, HUNG, Misbehaviour
 from oracle.adapters.subject import Subject
-from oracle.conformance.catalogue import named
-from oracle.conformance.outcome import MOST_DEATHS, NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
+from oracle.conformance._catalogue import named
+from oracle.conformance._outcome import MOST_DEATHS, NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
 from tests.helpers.broken_subjects import changed, clean
 
 (LOGITS,) = named("model/logits")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.conformance.program import main
+from oracle.conformance._program import main
 from tests.helpers.patience import NEVER
 
 ROOT = Path(__file__).parents[3]

@@ -10,14 +10,14 @@ from hypothesis.extra.numpy import arrays
 
 from oracle.adapters import pytorch
 from oracle.adapters.guard import Misbehaviour, guarded
-from oracle.conformance.catalogue import named as checks_named
-from oracle.conformance.explore import collect
-from oracle.conformance.localise import localise
-from oracle.conformance.parts import activation, normed, pattern
-from oracle.conformance.power import mutated
-from oracle.conformance.readings import LINES, lines
-from oracle.mutants.catalogue import named
-from oracle.strategies.configs import ACTIVATIONS, EPSILONS
+from oracle.conformance._catalogue import named as checks_named
+from oracle.conformance._explore import collect
+from oracle.conformance._localise import localise
+from oracle.conformance._parts import activation, normed, pattern
+from oracle.conformance._power import mutated
+from oracle.conformance._readings import LINES, lines
+from oracle.mutants._catalogue import named
+from oracle.strategies._configs import ACTIVATIONS, EPSILONS
 
 DTYPES = ("float32", "float64")
 CLEAN = {dtype: pytorch.subject(dtype=dtype) for dtype in (*DTYPES, "bfloat16", "float16")}

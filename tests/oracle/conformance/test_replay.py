@@ -14,11 +14,11 @@ from safetensors import safe_open
 import oracle
 from oracle.adapters import pytorch
 from oracle.adapters.guard import RAISED, Misbehaviour, guarded
-from oracle.conformance.catalogue import named
-from oracle.conformance.check import MATCH, MISMATCH, Finding
-from oracle.conformance.judge import Judgement
-from oracle.conformance.outcome import RIGHT, WRONG, Outcome, Seen, run
-from oracle.conformance.replay import save_failures
+from oracle.conformance._catalogue import named
+from oracle.conformance._check import MATCH, MISMATCH, Finding
+from oracle.conformance._judge import Judgement
+from oracle.conformance._outcome import RIGHT, WRONG, Outcome, Seen, run
+from oracle.conformance._replay import save_failures
 from tests.helpers.patience import NEVER
 
 RIGHT_ONE = """

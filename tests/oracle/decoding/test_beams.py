@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oracle.decoding.beams import search_beams
-from oracle.decoding.brute_force import best_texts, drawn_in_turn
-from oracle.decoding.decoders import generate
-from oracle.decoding.rows import start_rows
-from oracle.strategies.decoding_problems import decoding_problems
-from oracle.strategies.toy_language_models import text_of, toy_language_models
+from oracle.decoding._beams import search_beams
+from oracle.decoding._brute_force import best_texts, drawn_in_turn
+from oracle.decoding._decoders import generate
+from oracle.decoding._rows import start_rows
+from oracle.strategies._decoding_problems import decoding_problems
+from oracle.strategies._toy_language_models import text_of, toy_language_models
 from tests.helpers.toy_decoding import (
     NARROW,
     least_margin,

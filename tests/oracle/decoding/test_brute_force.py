@@ -3,8 +3,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 
-from oracle.decoding.brute_force import best_texts, cells, drawn_in_turn, filtered, sampled, texts
-from oracle.strategies.toy_language_models import toy_language_models
+from oracle.decoding._brute_force import best_texts, cells, drawn_in_turn, filtered, sampled, texts
+from oracle.strategies._toy_language_models import toy_language_models
 
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 

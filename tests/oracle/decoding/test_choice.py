@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.decoding.brute_force import cells
-from oracle.decoding.choice import draw, highest
-from oracle.strategies.toy_language_models import toy_language_models
+from oracle.decoding._brute_force import cells
+from oracle.decoding._choice import draw, highest
+from oracle.strategies._toy_language_models import toy_language_models
 from tests.helpers.device import DEVICE
 from tests.helpers.toy_decoding import NARROW, of_toy
 

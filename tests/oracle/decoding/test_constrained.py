@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.decoding.brute_force import best_texts
-from oracle.decoding.decoders import generate
-from oracle.strategies.decoding_problems import decoding_problems
-from oracle.strategies.toy_language_models import text_of, toy_language_models
+from oracle.decoding._brute_force import best_texts
+from oracle.decoding._decoders import generate
+from oracle.strategies._decoding_problems import decoding_problems
+from oracle.strategies._toy_language_models import text_of, toy_language_models
 from tests.helpers.toy_decoding import of_toy, rounding, solve, table, whole_texts
 
 PHRASES = st.lists(st.integers(1, 2), min_size=1, max_size=3)

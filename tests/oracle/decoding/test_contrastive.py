@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import assume, given
 
-from oracle.decoding.contrastive import nearest_cosine
-from oracle.decoding.decoders import generate
-from oracle.strategies.decoding_problems import decoding_problems
+from oracle.decoding._contrastive import nearest_cosine
+from oracle.decoding._decoders import generate
+from oracle.strategies._decoding_problems import decoding_problems
 from tests.helpers.device import DEVICE
 from tests.helpers.toy_decoding import NARROW, least_margin, solve, table, whole_texts
 

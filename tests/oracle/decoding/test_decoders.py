@@ -6,16 +6,16 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oracle.decoding.decoders import decoder_of
-from oracle.decoding.pipeline import PROCESSORS
-from oracle.strategies.arrays import MAX_SEED
-from oracle.strategies.decoding_problems import (
+from oracle.decoding._decoders import decoder_of
+from oracle.decoding._pipeline import PROCESSORS
+from oracle.strategies._arrays import MAX_SEED
+from oracle.strategies._decoding_problems import (
     ANY_DECODER,
     DECODERS,
     decoding_problems,
     room_of,
 )
-from oracle.strategies.toy_language_models import build_toy
+from oracle.strategies._toy_language_models import build_toy
 from tests.helpers.toy_decoding import (
     NARROW,
     least_margin,

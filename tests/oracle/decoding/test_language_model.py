@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from oracle import model
-from oracle.decoding.decoders import generate
-from oracle.decoding.language_model import from_weights
-from oracle.strategies.weights import build_weights
+from oracle.decoding._decoders import generate
+from oracle.decoding._language_model import from_weights
+from oracle.strategies._weights import build_weights
 from tests.helpers.device import DEVICE
 
 CONFIG = {"vocab_size": 11, "n_positions": 12, "n_embd": 8, "n_layer": 2, "n_head": 2}

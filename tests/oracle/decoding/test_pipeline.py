@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.decoding.pipeline import gain, process, stages
-from oracle.decoding.rows import start_rows
-from oracle.strategies.decoding_problems import decoding_problems
+from oracle.decoding._pipeline import gain, process, stages
+from oracle.decoding._rows import start_rows
+from oracle.strategies._decoding_problems import decoding_problems
 from tests.helpers.device import DEVICE
 from tests.helpers.toy_decoding import NARROW, of_toy, whole_texts
 

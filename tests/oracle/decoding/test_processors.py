@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from oracle.decoding import processors as p
-from oracle.decoding.rows import counts, right_aligned
-from oracle.ops.softmax import log_softmax
+from oracle.decoding import _processors as p
+from oracle.decoding._rows import counts, right_aligned
+from oracle.ops._softmax import log_softmax
 from tests.helpers.device import DEVICE
 
 INF = math.inf

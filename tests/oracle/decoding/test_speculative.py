@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 
-from oracle.decoding.decoders import decoder_of, generate
-from oracle.decoding.language_model import LanguageModel
-from oracle.decoding.speculative import look_up
-from oracle.strategies.decoding_problems import decoding_problems
-from oracle.strategies.toy_language_models import build_toy
+from oracle.decoding._decoders import decoder_of, generate
+from oracle.decoding._language_model import LanguageModel
+from oracle.decoding._speculative import look_up
+from oracle.strategies._decoding_problems import decoding_problems
+from oracle.strategies._toy_language_models import build_toy
 from tests.helpers.toy_decoding import of_toy, solve, table, whole_texts
 
 

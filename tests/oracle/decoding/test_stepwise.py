@@ -7,10 +7,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oracle.decoding.brute_force import cells, filtered, sampled
-from oracle.decoding.decoders import generate
-from oracle.strategies.decoding_problems import decoding_problems
-from oracle.strategies.toy_language_models import text_of, toy_language_models
+from oracle.decoding._brute_force import cells, filtered, sampled
+from oracle.decoding._decoders import generate
+from oracle.strategies._decoding_problems import decoding_problems
+from oracle.strategies._toy_language_models import text_of, toy_language_models
 from tests.helpers.device import DEVICE
 from tests.helpers.toy_decoding import least_margin, of_toy, solve, table, whole_texts
 

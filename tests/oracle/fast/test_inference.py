@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import model
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import noise_floor
-from oracle.conformance.explore import collect
-from oracle.conformance.model_examples import exact_in
-from oracle.fast import held
-from oracle.fast.inference import Inference
-from oracle.strategies.configs import configs
-from oracle.strategies.tokens import batches
-from oracle.strategies.weights import build_weights, weights
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import noise_floor
+from oracle.conformance._explore import collect
+from oracle.conformance._model_examples import exact_in
+from oracle.fast import _held as held
+from oracle.fast._inference import Inference
+from oracle.strategies._configs import configs
+from oracle.strategies._tokens import batches
+from oracle.strategies._weights import build_weights, weights
 from tests.helpers.decision_verdicts import MISMATCH, MOST_TIES, TIE, chosen
 from tests.helpers.device import DEVICE
 from tests.helpers.tiny_models import whole_models

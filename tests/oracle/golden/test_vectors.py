@@ -11,17 +11,17 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from npgpt.config import from_json
-from npgpt.gpt import GPT
-from npgpt.model.forward import forward
-from npgpt.model.parameters import from_arrays
+from npgpt._config import from_json
+from npgpt._gpt import GPT
+from npgpt.model._forward import forward
+from npgpt.model._parameters import from_arrays
 from oracle import tokenizer
-from oracle.bounds.compare import excess
-from oracle.decoding.decoders import decoder_of
-from oracle.golden.cases import MODELS
-from oracle.golden.vectors import safetensors, write
-from oracle.ops.softmax import softmax
-from oracle.strategies.decoding_problems import DECODERS
+from oracle.bounds._compare import excess
+from oracle.decoding._decoders import decoder_of
+from oracle.golden._cases import MODELS
+from oracle.golden._vectors import safetensors, write
+from oracle.ops._softmax import softmax
+from oracle.strategies._decoding_problems import DECODERS
 
 IDS = [case.id for case in MODELS]
 NUMBERS = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "BOOL": "?"}

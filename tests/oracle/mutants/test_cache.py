@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from oracle import model
-from oracle.mutants.cache import MUTANTS
-from oracle.mutants.catalogue import named
-from oracle.strategies.weights import build_weights
+from oracle.mutants._cache import MUTANTS
+from oracle.mutants._catalogue import named
+from oracle.strategies._weights import build_weights
 from tests.helpers.device import DEVICE
 from tests.helpers.mutant_examples import shows, some_examples
 

@@ -3,10 +3,11 @@ from pkgutil import resolve_name
 
 import pytest
 
-from oracle.mutants import cache, model
-from oracle.mutants.catalogue import MUTANTS, named
-from oracle.mutants.equivalents import EQUIVALENTS
-from oracle.mutants.wrapping import EVERY
+from oracle.mutants import _cache as cache
+from oracle.mutants import _model as model
+from oracle.mutants._catalogue import MUTANTS, named
+from oracle.mutants._equivalents import EQUIVALENTS
+from oracle.mutants._wrapping import EVERY
 
 AREAS = ("model", "cache", "processors", "decoders", "tokenizer", "perplexity")
 

@@ -1,8 +1,8 @@
 import pytest
 
 from oracle.adapters import pytorch_decoding
-from oracle.conformance.checks.decoders import CHECKS
-from oracle.mutants.decoders import MUTANTS
+from oracle.conformance._checks.decoders import CHECKS
+from oracle.mutants._decoders import MUTANTS
 from tests.helpers.decoding_subject import ORACLE, examples_of, kills, meant_for
 
 # Which check is meant for which bugs: those whose ids begin so, the first that fits.

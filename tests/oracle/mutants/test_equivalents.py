@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from oracle import model
-from oracle.mutants.equivalents import EQUIVALENTS
-from oracle.strategies.weights import KINDS, build_weights
+from oracle.mutants._equivalents import EQUIVALENTS
+from oracle.strategies._weights import KINDS, build_weights
 from tests.helpers.device import DEVICE
 from tests.helpers.mutant_examples import some_examples
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from oracle import model
-from oracle.bounds.compare import excess
-from oracle.bounds.noise import activations, measure
-from oracle.mutants.catalogue import named
-from oracle.mutants.model import MUTANTS
-from oracle.strategies.configs import ACTIVATIONS
-from oracle.strategies.tokens import build_batch
-from oracle.strategies.weights import build_weights
+from oracle.bounds._compare import excess
+from oracle.bounds._noise import activations, measure
+from oracle.mutants._catalogue import named
+from oracle.mutants._model import MUTANTS
+from oracle.strategies._configs import ACTIVATIONS
+from oracle.strategies._tokens import build_batch
+from oracle.strategies._weights import build_weights
 from tests.helpers.device import DEVICE
 from tests.helpers.mutant_examples import shows, some_examples
 

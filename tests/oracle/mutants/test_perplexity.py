@@ -8,10 +8,10 @@ import torch
 from oracle import perplexity
 from oracle.adapters.guard import Misbehaviour, guarded
 from oracle.adapters.subject import Subject
-from oracle.conformance.check import MISMATCH
-from oracle.conformance.checks.perplexity import CHECKS
-from oracle.conformance.explore import collect
-from oracle.mutants.perplexity import MUTANTS
+from oracle.conformance._check import MISMATCH
+from oracle.conformance._checks.perplexity import CHECKS
+from oracle.conformance._explore import collect
+from oracle.mutants._perplexity import MUTANTS
 
 
 def score(config, weights, tokens, stride):

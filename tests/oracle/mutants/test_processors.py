@@ -1,8 +1,8 @@
 import pytest
 
-from oracle.conformance.checks.processors import CHECKS
-from oracle.mutants.processors import MUTANTS
-from oracle.strategies.scores import PROCESSED
+from oracle.conformance._checks.processors import CHECKS
+from oracle.mutants._processors import MUTANTS
+from oracle.strategies._scores import PROCESSED
 from tests.helpers.decoding_subject import kills, meant_for
 
 # Which check is meant for which bugs: those whose ids begin so, the first that fits.

@@ -7,10 +7,10 @@ import pytest
 from oracle import tokenizer
 from oracle.adapters.guard import Misbehaviour, guarded
 from oracle.adapters.subject import Subject
-from oracle.conformance.check import MATCH, MISMATCH
-from oracle.conformance.checks.tokenizer import CHECKS
-from oracle.conformance.explore import collect
-from oracle.mutants.tokenizer import MUTANTS
+from oracle.conformance._check import MATCH, MISMATCH
+from oracle.conformance._checks.tokenizer import CHECKS
+from oracle.conformance._explore import collect
+from oracle.mutants._tokenizer import MUTANTS
 
 SUBJECT = guarded(
     Subject(

@@ -3,13 +3,13 @@
 import pytest
 
 from oracle.adapters import pytorch
-from oracle.conformance.catalogue import named
-from oracle.conformance.explore import collect
-from oracle.conformance.outcome import ask, compared
-from oracle.conformance.power import mutated
-from oracle.mutants.catalogue import MUTANTS
-from oracle.mutants.catalogue import named as mutant_named
-from oracle.mutants.touching import noted, parts
+from oracle.conformance._catalogue import named
+from oracle.conformance._explore import collect
+from oracle.conformance._outcome import ask, compared
+from oracle.conformance._power import mutated
+from oracle.mutants._catalogue import MUTANTS
+from oracle.mutants._catalogue import named as mutant_named
+from oracle.mutants._touching import noted, parts
 
 # A check of each family but the model's, whose mutants nearly all act on every example of it.
 CHECKS = ("processors/order", "decoders/sampling", "decoders/beam-search", "tokenizer/decode")
@@ -37,12 +37,12 @@ def test_what_calls_nothing_of_a_mutant_is_answered_as_without_it(name):
 
 
 def test_one_value_of_a_table_is_a_part_of_its_own():
-    assert parts(mutant_named("top-k-strict")) == {("oracle.decoding.pipeline.FILTERS", "top_k")}
+    assert parts(mutant_named("top-k-strict")) == {("oracle.decoding._pipeline.FILTERS", "top_k")}
 
 
 def test_a_class_or_a_table_in_another_order_may_change_anything():
     assert parts(mutant_named("beam-duplicates")) is None
-    with noted(["oracle.decoding.beams.Group"]) as called:
+    with noted(["oracle.decoding._beams.Group"]) as called:
         pass
     assert called == set()
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import bounds as bound
-from oracle.bounds.compare import excess
-from oracle.ops.attention import attention, causal_mask, keep
-from oracle.strategies.arrays import MAX_SEED, arrays
+from oracle.bounds._compare import excess
+from oracle.ops._attention import attention, causal_mask, keep
+from oracle.strategies._arrays import MAX_SEED, arrays
 from tests.helpers import exact_ops
 
 SIDE = st.integers(1, 4)

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.ops.embedding import embedding
-from oracle.strategies.arrays import arrays
+from oracle.ops._embedding import embedding
+from oracle.strategies._arrays import arrays
 
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 4))
 

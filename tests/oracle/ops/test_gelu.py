@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from oracle.bounds import activation as bounds
-from oracle.bounds.compare import excess
-from oracle.ops.gelu import gelu, gelu_new
-from oracle.strategies.arrays import arrays
+from oracle.bounds import _activation as bounds
+from oracle.bounds._compare import excess
+from oracle.ops._gelu import gelu, gelu_new
+from oracle.strategies._arrays import arrays
 from tests.helpers import exact_ops
 
 SHAPES = array_shapes(max_dims=2, max_side=9)

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import bounds as bound
-from oracle.bounds.compare import excess
-from oracle.ops.layer_norm import layer_norm
-from oracle.strategies.arrays import arrays
+from oracle.bounds._compare import excess
+from oracle.ops._layer_norm import layer_norm
+from oracle.strategies._arrays import arrays
 from tests.helpers import exact_ops
 
 DTYPES = st.sampled_from([np.float32, np.float64])

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import bounds as bound
-from oracle.bounds.compare import excess
-from oracle.ops.linear import linear
-from oracle.strategies.arrays import arrays
+from oracle.bounds._compare import excess
+from oracle.ops._linear import linear
+from oracle.strategies._arrays import arrays
 from tests.helpers import exact_ops
 
 SIDE = st.integers(1, 6)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 from oracle import bounds
-from oracle.bounds.compare import excess
-from oracle.ops.softmax import log_softmax, softmax
-from oracle.strategies.arrays import arrays, logits
+from oracle.bounds._compare import excess
+from oracle.ops._softmax import log_softmax, softmax
+from oracle.strategies._arrays import arrays, logits
 from tests.helpers import exact_ops
 
 SHAPES = array_shapes(max_dims=2, max_side=7)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from oracle.strategies.arrays import (
+from oracle.strategies._arrays import (
     FINITE_KINDS,
     KINDS,
     LAYOUTS,

@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 
-from oracle.strategies.configs import ACTIVATIONS, EPSILONS, configs, inner_width
+from oracle.strategies._configs import ACTIVATIONS, EPSILONS, configs, inner_width
 from tests.helpers.strategy_reach import simplest
 
 SIMPLEST = {

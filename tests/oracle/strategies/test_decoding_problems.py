@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.strategies.decoding_problems import (
+from oracle.strategies._decoding_problems import (
     DECODERS,
     REQUIRED,
     build_problem,
@@ -14,7 +14,7 @@ from oracle.strategies.decoding_problems import (
     room_of,
     settings_of,
 )
-from oracle.strategies.toy_language_models import build_toy, toy_language_models
+from oracle.strategies._toy_language_models import build_toy, toy_language_models
 from tests.helpers.strategy_reach import simplest
 from tests.helpers.toy_decoding import solve
 

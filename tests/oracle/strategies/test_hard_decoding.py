@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.conformance.explore import collect
-from oracle.strategies.decoding_problems import DECODERS, draws, room_of, settings_of
-from oracle.strategies.hard_decoding import (
+from oracle.conformance._explore import collect
+from oracle.strategies._decoding_problems import DECODERS, draws, room_of, settings_of
+from oracle.strategies._hard_decoding import (
     DIFFICULTIES,
     NEAR_TIE_BITS,
     build_hard,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from oracle.conformance.explore import collect
-from oracle.decoding.pipeline import PROCESSORS
-from oracle.strategies.decoding_problems import SAMPLING
-from oracle.strategies.scores import (
+from oracle.conformance._explore import collect
+from oracle.decoding._pipeline import PROCESSORS
+from oracle.strategies._decoding_problems import SAMPLING
+from oracle.strategies._scores import (
     DEPENDS,
     KINDS,
     NEAR,

@@ -8,8 +8,8 @@ from hypothesis import find, given
 from hypothesis import strategies as st
 
 from oracle import tokenizer
-from oracle.strategies import texts as strategies
-from oracle.strategies.texts import (
+from oracle.strategies import _texts as strategies
+from oracle.strategies._texts import (
     KINDS,
     build_ids,
     build_vocabulary,

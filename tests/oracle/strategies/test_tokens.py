@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.strategies.tokens import PADDINGS, batches, build_batch, chunkings
+from oracle.strategies._tokens import PADDINGS, batches, build_batch, chunkings
 from tests.helpers.strategy_reach import simplest
 
 CONFIG = {"vocab_size": 11, "n_positions": 6}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.strategies.toy_language_models import KINDS, build_toy, text_of, toy_language_models
+from oracle.strategies._toy_language_models import KINDS, build_toy, text_of, toy_language_models
 from tests.helpers.strategy_reach import simplest
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import model
-from oracle.strategies.configs import configs
-from oracle.strategies.weights import KINDS, MAX_SEED, build_weights, weight_shapes, weights
+from oracle.strategies._configs import configs
+from oracle.strategies._weights import KINDS, MAX_SEED, build_weights, weight_shapes, weights
 from tests.helpers.strategy_reach import simplest
 
 CONFIG = {

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.gguf.reader import BLOCK, BLOCK_BYTES, dequantize_q8_0
+from npgpt.checkpoints._gguf.reader import BLOCK, BLOCK_BYTES, dequantize_q8_0
 
 quants = pytest.importorskip("gguf.quants", reason="the package gguf is not installed")
 Q8_0 = 8

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from npgpt.checkpoints.gguf.reader import read_gguf
+from npgpt.checkpoints._gguf.reader import read_gguf
 from npgpt.errors import CheckpointError
 from tests.helpers.gguf_making import (
     ARRAY,

@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.gguf.reader import read_gguf
+from npgpt.checkpoints._gguf.reader import read_gguf
 from npgpt.errors import CheckpointError, ConfigError, TokenizerError
-from npgpt.tokenizer.byte_alphabet import ALPHABET
+from npgpt.tokenizer._byte_alphabet import ALPHABET
 from tests.helpers.gguf_making import (
     ARRAY,
     BOOL,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.gguf.reader import read_gguf
-from npgpt.config import Config, from_json
+from npgpt._config import Config, from_json
+from npgpt.checkpoints._gguf.reader import read_gguf
 from npgpt.errors import NpgptError
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.gguf_making import (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from npgpt.checkpoints.gguf.reader import read_gguf
+from npgpt.checkpoints._gguf.reader import read_gguf
 from npgpt.errors import CheckpointError, TokenizerError
 from tests.helpers.gguf_making import (
     BOOL,

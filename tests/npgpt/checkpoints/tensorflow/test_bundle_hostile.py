@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.bundle import LIMIT, MAX_TENSORS, read_bundle
-from npgpt.checkpoints.tensorflow.table import table_entries
+from npgpt.checkpoints._tensorflow.bundle import LIMIT, MAX_TENSORS, read_bundle
+from npgpt.checkpoints._tensorflow.table import table_entries
 from npgpt.errors import CheckpointError
 from tests.helpers.make_tensorflow_bundles import SAMPLES
 from tests.helpers.reader_refusals import check_refused

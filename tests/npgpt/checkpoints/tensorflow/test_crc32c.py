@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.files import map_file
-from npgpt.checkpoints.tensorflow.crc32c import _CHUNK, _LEVELS, crc32c, masked
+from npgpt.checkpoints._files import map_file
+from npgpt.checkpoints._tensorflow.crc32c import _CHUNK, _LEVELS, crc32c, masked
 from tests.helpers.tensorflow_making import bytewise_crc, slow_crc, slow_mask
 
 # RFC 3720, appendix B.4, and the catalogue of parametrised CRC algorithms.

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from npgpt.checkpoints.tensorflow.sidecars import HPARAMS_FILE, read_hparams
-from npgpt.config import RELEASED, from_json
+from npgpt._config import RELEASED, from_json
+from npgpt.checkpoints._tensorflow.sidecars import HPARAMS_FILE, read_hparams
 from npgpt.errors import CheckpointError, ConfigError
 from tests.helpers.make_tensorflow_bundles import HPARAMS
 

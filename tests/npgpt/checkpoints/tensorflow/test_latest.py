@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from npgpt.checkpoints.tensorflow.sidecars import index_of
+from npgpt.checkpoints._tensorflow.sidecars import index_of
 from npgpt.errors import CheckpointError
 from tests.helpers.reader_refusals import check_refused
 from tests.helpers.tensorflow_making import one, write

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.protobuf import BYTES, FIXED32, VARINT, Field, parse_message
+from npgpt.checkpoints._tensorflow.protobuf import BYTES, FIXED32, VARINT, Field, parse_message
 from npgpt.errors import CheckpointError
 from tests.helpers.tensorflow_making import number, part, varint
 

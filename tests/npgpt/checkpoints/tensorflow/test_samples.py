@@ -2,8 +2,8 @@
 
 import pytest
 
-from npgpt.checkpoints.tensorflow.bundle import FORM, read_bundle
-from npgpt.checkpoints.tensorflow.sidecars import index_of
+from npgpt.checkpoints._tensorflow.bundle import FORM, read_bundle
+from npgpt.checkpoints._tensorflow.sidecars import index_of
 from tests.helpers.checkpoint_making import is_mapped
 from tests.helpers.make_tensorflow_bundles import HPARAMS, SAMPLES, gpt2, kinds, one_by_one
 

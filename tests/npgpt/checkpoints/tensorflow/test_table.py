@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.table import table_entries
+from npgpt.checkpoints._tensorflow.table import table_entries
 from npgpt.errors import CheckpointError
 from tests.helpers.tensorflow_making import block, item, one_block, packed, table
 

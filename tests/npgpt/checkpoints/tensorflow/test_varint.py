@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.checkpoints.tensorflow.protobuf import read_varint, to_signed
+from npgpt.checkpoints._tensorflow.protobuf import read_varint, to_signed
 from npgpt.errors import CheckpointError
 from tests.helpers.tensorflow_making import varint as written
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.custom import checked, prefix_allowed
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._processors.custom import checked, prefix_allowed
+from npgpt.decoding._scoring import Row
 from npgpt.errors import SettingError
 from tests.helpers.rows_and_scores import assert_same, id_sets, rows_and_scores
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.entropy_filters import eta_cutoff, top_h, typical_p
+from npgpt.decoding._processors.entropy_filters import eta_cutoff, top_h, typical_p
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row
 from tests.helpers.score_rows import score_rows

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.entropy_filters import eta_cutoff, top_h, typical_p
-from npgpt.decoding.processors.filters import epsilon_cutoff, min_p, top_k, top_p
+from npgpt.decoding._processors.entropy_filters import eta_cutoff, top_h, typical_p
+from npgpt.decoding._processors.filters import epsilon_cutoff, min_p, top_k, top_p
 from tests.helpers.rows_and_scores import assert_same
 from tests.helpers.score_rows import score_rows
 

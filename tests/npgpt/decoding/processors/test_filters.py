@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.filters import epsilon_cutoff, min_p, temperature, top_k, top_p
+from npgpt.decoding._processors.filters import epsilon_cutoff, min_p, temperature, top_k, top_p
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row
 from tests.helpers.score_rows import score_rows

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.forced import forced_bos, forced_eos
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._processors.forced import forced_bos, forced_eos
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, id_sets, rows_and_scores
 

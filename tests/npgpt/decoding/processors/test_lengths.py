@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.lengths import exponential_decay, min_length, min_new_tokens
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._processors.lengths import exponential_decay, min_length, min_new_tokens
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.masks import keep_only, rule_out, top_mask, unsorted
+from npgpt.decoding._processors.masks import keep_only, rule_out, top_mask, unsorted
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same
 from tests.helpers.score_rows import score_rows

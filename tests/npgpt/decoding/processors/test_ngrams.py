@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.ngrams import no_repeat_ngram
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._processors.ngrams import no_repeat_ngram
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, rows_and_scores
 

@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.penalties import (
+from npgpt.decoding._processors.penalties import (
     frequency_penalty,
     presence_penalty,
     repetition_penalty,
 )
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_decoding
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, rows_and_scores

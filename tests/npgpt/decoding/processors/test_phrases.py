@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.phrases import bad_words, logit_bias, sequence_bias
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._processors.phrases import bad_words, logit_bias, sequence_bias
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, phrases, rows_and_scores
 

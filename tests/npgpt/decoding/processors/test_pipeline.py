@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.pipeline import pipeline
-from npgpt.decoding.scoring import Row, score
-from npgpt.decoding.settings import Settings
+from npgpt.decoding._processors.pipeline import pipeline
+from npgpt.decoding._scoring import Row, score
+from npgpt.decoding._settings import Settings
 from npgpt.errors import SettingError
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import id_sets, phrases, rows_and_scores

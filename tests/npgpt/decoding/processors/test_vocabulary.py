@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.decoding.processors.vocabulary import begin_suppress, real_vocabulary, suppress
-from npgpt.decoding.scoring import Row
+from npgpt.decoding._processors.vocabulary import begin_suppress, real_vocabulary, suppress
+from npgpt.decoding._scoring import Row
 from tests.helpers import slow_processors as slow
 from tests.helpers.rows_and_scores import assert_same, by_row, id_sets, rows_and_scores
 from tests.helpers.score_rows import score_rows

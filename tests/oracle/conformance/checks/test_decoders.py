@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oracle.conformance.check import MATCH, MISMATCH, TIE
-from oracle.conformance.checks.decoders import CHECKS
-from oracle.conformance.decoder_verdicts import judge, reference, settled
-from oracle.conformance.explore import collect
-from oracle.strategies.decoding_problems import DECODERS, REQUIRED, DecodingProblem
-from oracle.strategies.toy_language_models import ToyLanguageModel
+from oracle.conformance._check import MATCH, MISMATCH, TIE
+from oracle.conformance._checks.decoders import CHECKS
+from oracle.conformance._decoder_verdicts import judge, reference, settled
+from oracle.conformance._explore import collect
+from oracle.strategies._decoding_problems import DECODERS, REQUIRED, DecodingProblem
+from oracle.strategies._toy_language_models import ToyLanguageModel
 from tests.helpers.decoding_subject import EXAMPLES, GARBAGE, ORACLE, examples_of, rounded, verdicts
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

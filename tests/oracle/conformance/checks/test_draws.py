@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from oracle.conformance.check import MATCH, MISMATCH
-from oracle.conformance.checks import draws
-from oracle.conformance.checks.draws import (
+from oracle.conformance._check import MATCH, MISMATCH
+from oracle.conformance._checks import draws
+from oracle.conformance._checks.draws import (
     CATEGORIES,
     CHECKS,
     DRAWS,
@@ -20,8 +20,8 @@ from oracle.conformance.checks.draws import (
     judge,
     power,
 )
-from oracle.conformance.explore import collect
-from oracle.strategies.toy_language_models import build_toy
+from oracle.conformance._explore import collect
+from oracle.strategies._toy_language_models import build_toy
 from tests.helpers.decoding_subject import GARBAGE, ORACLE, examples_of, verdicts
 
 (CHECK,) = CHECKS

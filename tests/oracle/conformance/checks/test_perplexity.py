@@ -10,10 +10,10 @@ from oracle import perplexity
 from oracle.adapters import npgpt
 from oracle.adapters.guard import RAISED, Misbehaviour, guarded
 from oracle.adapters.subject import Subject
-from oracle.bounds.rounding import FORMATS
-from oracle.conformance.check import MATCH, MISMATCH, TIE
-from oracle.conformance.checks.perplexity import CHECKS, Reference, TextScore, distance, judge
-from oracle.conformance.explore import collect
+from oracle.bounds._rounding import FORMATS
+from oracle.conformance._check import MATCH, MISMATCH, TIE
+from oracle.conformance._checks.perplexity import CHECKS, Reference, TextScore, distance, judge
+from oracle.conformance._explore import collect
 
 CHECK = {check.name: check for check in CHECKS}
 by_name = pytest.mark.parametrize("name", CHECK)

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oracle.conformance.check import MATCH, MISMATCH, TIE
-from oracle.conformance.checks.processors import CHECKS, judge, known, reference, settled
-from oracle.strategies.scores import PROCESSED, ScoreProblem
+from oracle.conformance._check import MATCH, MISMATCH, TIE
+from oracle.conformance._checks.processors import CHECKS, judge, known, reference, settled
+from oracle.strategies._scores import PROCESSED, ScoreProblem
 from tests.helpers.decoding_subject import GARBAGE, ORACLE, examples_of, in_float32, verdicts
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

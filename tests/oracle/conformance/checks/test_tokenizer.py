@@ -11,10 +11,10 @@ from oracle import tokenizer
 from oracle.adapters import npgpt
 from oracle.adapters.guard import GARBLED, RAISED, Misbehaviour, guarded
 from oracle.adapters.subject import Subject
-from oracle.conformance.check import MATCH, MISMATCH
-from oracle.conformance.checks.tokenizer import CHECKS, distance, judge_decode
-from oracle.conformance.explore import collect
-from oracle.strategies.texts import IdsExample, build_vocabulary
+from oracle.conformance._check import MATCH, MISMATCH
+from oracle.conformance._checks.tokenizer import CHECKS, distance, judge_decode
+from oracle.conformance._explore import collect
+from oracle.strategies._texts import IdsExample, build_vocabulary
 
 ORACLE = Subject("oracle", encode=tokenizer.encode, decode=tokenizer.decode)
 RIGHT = (guarded(ORACLE), guarded(npgpt.subject()))

@@ -1,0 +1,56 @@
+"""Prompts: a text, several texts, or token ids, as rows of token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from npgpt._arrays import Mask, Tokens
+from npgpt.decoding._prompts import token_rows
+from npgpt.decoding._scoring import Rows
+from npgpt.errors import PromptError
+from npgpt.model._inputs import checked_tokens
+from npgpt.tokenizer._encoding import Tokenizer
+
+# A text, several texts, one row of token ids, or several rows.
+Prompt: TypeAlias = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tokens
+
+
+def prompt_rows(prompt: Prompt, tokenizer: Tokenizer | None, mask: Mask | None = None) -> Rows:
+    """Rows of token ids, each as long as it is: without the columns that `mask` calls padding.
+
+    Raises PromptError for an empty text, a text without a tokenizer, and a mask of another shape.
+
+    >>> prompt_rows([[5, 6], [0, 7]], None, np.array([[True, True], [False, True]]))
+    ((5, 6), (7,))
+    """
+    texts = [prompt] if isinstance(prompt, str) else prompt
+    is_text = isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts)
+    rows = token_rows([_encode(text, tokenizer) for text in texts] if is_text else prompt)
+    if mask is None:
+        return rows
+    tokens, real = checked_tokens(rectangle(rows), mask)
+    return token_rows([row[keep] for row, keep in zip(tokens, real, strict=True)])
+
+
+def rectangle(rows: Rows) -> Tokens:
+    """Rows as long as each other as an array (batch, query); PromptError where they are not."""
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise PromptError(f"the rows have {lengths} tokens; pad them to one length, with a mask")
+    return np.array(rows)
+
+
+def require_tokenizer(tokenizer: Tokenizer | None) -> Tokenizer:
+    """The tokenizer; PromptError where the checkpoint has none."""
+    if tokenizer is None:
+        raise PromptError("the checkpoint has no tokenizer files; give token ids, not text")
+    return tokenizer
+
+
+def _encode(text: object, tokenizer: Tokenizer | None) -> list[int]:
+    if not isinstance(text, str) or not text:
+        raise PromptError(f"the prompt is {text!r}; give a text of at least one character")
+    return require_tokenizer(tokenizer).encode(text)

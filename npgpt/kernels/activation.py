@@ -1,6 +1,0 @@
-"""Activation functions by the name that a config gives them, each in its fastest form."""
-
-from npgpt.kernels.gelu import gelu_new
-from npgpt.ops.activation import ACTIVATIONS as FORMULAS
-
-ACTIVATIONS = FORMULAS | {"gelu_new": gelu_new, "gelu_pytorch_tanh": gelu_new}

@@ -1,0 +1,109 @@
+"""Judging a subject: all checks, then where it goes wrong and which bug that looks like."""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from oracle.adapters.subject import Subject
+from oracle.conformance._catalogue import CHECKS
+from oracle.conformance._check import MISMATCH, Check
+from oracle.conformance._checks import model
+from oracle.conformance._diagnosis import Suspect, suspects
+from oracle.conformance._localise import Divergence, depths, localise
+from oracle.conformance._model_examples import ModelExample, not_logits
+from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome, Seen, run
+from oracle.mutants._catalogue import MUTANTS
+
+# Checks whose examples are whole models asked through `logits`.
+LOGITS = tuple(check.name for check in model.CHECKS)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of a subject after all checks.
+
+    divergence: where the model first goes wrong, where its logits are. by_depth: for that model
+    with 0, 1, 2 … layers, the largest error and what rounding allows. suspects: the known bugs, the
+    likeliest first. about: versions, device and time.
+    """
+
+    subject: Subject
+    outcomes: tuple[Outcome, ...]
+    divergence: Divergence | None = None
+    by_depth: tuple[tuple[float, float], ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran."""
+        found = {outcome.verdict for outcome in self.outcomes}
+        return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in found), NOT_OFFERED)
+
+
+def judge(
+    subject: Subject,
+    checks: Sequence[Check] = CHECKS,
+    *,
+    count: int | None = None,
+    told: Callable[[Outcome], None] = lambda outcome: None,
+) -> Judgement:
+    """Ask all checks, `count` examples each (by default, each check's own number).
+
+    subject: guarded. told: called with each outcome as it comes.
+    """
+    began, outcomes = time.monotonic(), []
+    for check in checks:
+        outcomes.append(run(check, subject, count=count))
+        told(outcomes[-1])
+    found = judgement_of(subject, outcomes)
+    return replace(found, about=found.about | {"seconds": round(time.monotonic() - began, 1)})
+
+
+def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
+    """What the outcomes of all checks say together: where it goes wrong, and which bugs fit."""
+    wrong = [outcome for outcome in outcomes if outcome.check.name in LOGITS and outcome.worst]
+    seen = [o.worst for o in wrong] + [s for o in wrong for s in o.seen]
+    failing = [s.example for s in seen if s.finding.verdict == MISMATCH and _answered(s)]
+    deepest = max(failing, key=_layers, default=None)
+    return Judgement(
+        subject,
+        tuple(outcomes),
+        localise(subject, failing, dtype=subject.dtype) if failing else None,
+        tuple(depths(subject, deepest, dtype=subject.dtype)) if deepest else (),
+        tuple(suspects(outcomes, subject.dtype, MUTANTS)),
+        about(),
+    )
+
+
+def _answered(seen: Seen) -> bool:
+    """Whether it gave logits at all: where there are none, nothing says where they go wrong."""
+    return not not_logits(seen.example, seen.answer)
+
+
+def _layers(example: ModelExample) -> int:
+    return int(example.config["n_layer"])
+
+
+def about() -> dict[str, Any]:
+    """The machine, and the versions of what the numbers may depend on."""
+    names = ("npgpt", "torch", "numpy", "scipy", "hypothesis", "transformers")
+    versions = {name: _version(name) for name in names}
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {name: found for name, found in versions.items() if found},
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,142 @@
+"""Putting one check before one subject, and what comes of it."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from oracle.adapters.guard import DIED, HUNG, RAISED, Misbehaviour
+from oracle.adapters.subject import Subject
+from oracle.conformance._check import MATCH, MISMATCH, TIE, Check, Finding
+from oracle.conformance._explore import collect, smallest
+
+RIGHT, UNDECIDED, WRONG, NOT_OFFERED = "right", "undecided", "wrong", "not offered"
+# More ties than this part of the examples, and more than one, leave a check undecided.
+MOST_TIES = 0.01
+# A subject that hangs or dies as often as this in one check is not asked further in it.
+MOST_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One example, what the subject made of it, and how that compares."""
+
+    example: Any
+    answer: Any
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found of a subject.
+
+    verdict: RIGHT; WRONG, with at least one mismatch; UNDECIDED, with too many ties; NOT_OFFERED.
+    seen: every example. worst: the mismatch on the smallest example found, where there is one.
+    """
+
+    check: Check
+    verdict: str
+    seen: tuple[Seen, ...] = ()
+    worst: Seen | None = None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many of each verdict."""
+        return Counter(one.finding.verdict for one in self.seen)
+
+    @property
+    def error(self) -> float:
+        """The largest error of the examples that match, as a part of what is allowed."""
+        return max((s.finding.error for s in self.seen if s.finding.verdict == MATCH), default=0.0)
+
+    @property
+    def says(self) -> str:
+        """Why it is wrong or undecided, in one line."""
+        if self.worst:
+            return self.worst.finding.says
+        if self.verdict == UNDECIDED:
+            return next(s.finding.says for s in self.seen if s.finding.verdict == TIE)
+        return ""
+
+
+def run(
+    check: Check, subject: Subject, *, count: int | None = None, shrink: bool = True
+) -> Outcome:
+    """Ask the check of the subject, with `count` examples (by default the check's own number).
+
+    shrink: look for a smaller example where one fails.
+    """
+    strategy = None if subject.function(check.needs) is None else check.examples(subject)
+    if strategy is None:
+        return Outcome(check, NOT_OFFERED)
+    count, seen = count or check.count, []
+    for example in _examples(check, subject, count):
+        seen.append(look(check, subject, example))
+        deaths = sum(_dead(one) for one in seen)
+        if deaths >= MOST_DEATHS or _hung(seen[-1]):
+            break
+    verdict = _verdict(Counter(one.finding.verdict for one in seen))
+    worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
+    if worst and shrink and not _dead(worst):
+        known = [one.finding.verdict == MISMATCH for one in seen]
+        found = smallest(strategy, count, lambda e: _fails(check, subject, e), known=known)
+        again = None if found is None else look(check, subject, found)
+        worst = again if again and again.finding.verdict == MISMATCH else worst
+    return Outcome(check, verdict, tuple(seen), worst)
+
+
+def _examples(check: Check, subject: Subject, count: int) -> list[Any]:
+    """The examples that subjects offering the same have in common, with what is known of them."""
+    offers = subject.dtype, tuple(subject.decoders), tuple(subject.settings)
+    key = check.name, *offers, count
+    if key not in _COLLECTED:
+        _COLLECTED[key] = collect(check.examples(subject), count)
+    return _COLLECTED[key]
+
+
+_COLLECTED: dict[tuple[Any, ...], list[Any]] = {}
+
+
+def look(check: Check, subject: Subject, example: Any) -> Seen:
+    """What the subject makes of one example."""
+    answer = ask(check, subject, example)
+    return Seen(example, answer, compared(check, subject.dtype, example, answer))
+
+
+def compared(check: Check, dtype: str, example: Any, answer: Any) -> Finding:
+    """How an answer, or a Misbehaviour in its place, compares with the reference."""
+    try:
+        finding = check.judge(dtype, example, answer)
+    except Misbehaviour as misbehaviour:
+        finding = Finding(MISMATCH, math.inf, misbehaviour.says)
+    if finding.verdict == MISMATCH and isinstance(answer, Misbehaviour) and answer.refuses:
+        finding = Finding(TIE, 0.0, f"it was refused: {answer.says}")
+    return finding
+
+
+def ask(check: Check, subject: Subject, example: Any) -> Any:
+    """The subject's answer; where it raises, a Misbehaviour is the answer."""
+    try:
+        return check.answer(subject, example)
+    except Misbehaviour as misbehaviour:
+        return misbehaviour
+    except Exception as error:
+        return Misbehaviour(RAISED, f"{type(error).__name__}: {error}")
+
+
+def _verdict(counts: Counter[str]) -> str:
+    if counts[MISMATCH]:
+        return WRONG
+    return UNDECIDED if counts[TIE] > max(1, MOST_TIES * counts.total()) else RIGHT
+
+
+def _fails(check: Check, subject: Subject, example: Any) -> bool:
+    return look(check, subject, example).finding.verdict == MISMATCH
+
+
+def _hung(seen: Seen) -> bool:
+    return isinstance(seen.answer, Misbehaviour) and seen.answer.kind == HUNG
+
+
+def _dead(seen: Seen) -> bool:
+    return isinstance(seen.answer, Misbehaviour) and seen.answer.kind in (HUNG, DIED)

@@ -1,0 +1,27 @@
+"""Every mutant that there is."""
+
+from oracle.mutants import _cache as cache
+from oracle.mutants import _decoders as decoders
+from oracle.mutants import _model as model
+from oracle.mutants import _perplexity as perplexity
+from oracle.mutants import _processors as processors
+from oracle.mutants import _tokenizer as tokenizer
+from oracle.mutants._mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    *model.MUTANTS,
+    *cache.MUTANTS,
+    *processors.MUTANTS,
+    *decoders.MUTANTS,
+    *tokenizer.MUTANTS,
+    *perplexity.MUTANTS,
+)
+
+
+def named(id: str) -> Mutant:
+    """The mutant of that id. Raises KeyError where there is none.
+
+    >>> named("layernorm-bessel").source
+    'harvardnlp/annotated-transformer#119'
+    """
+    return {mutant.id: mutant for mutant in MUTANTS}[id]

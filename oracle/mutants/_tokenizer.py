@@ -1,0 +1,360 @@
+"""Bugs of byte-level BPE tokenizers: each stands in the place of a function of oracle.tokenizer."""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from oracle import tokenizer
+from oracle.mutants._mutant import Mutant
+from oracle.tokenizer import Pair
+
+# The functions as they are, since a mutant may need what it replaces.
+_byte_alphabet, _end_of_piece, _end_of_run = (
+    tokenizer.byte_alphabet,
+    tokenizer.end_of_piece,
+    tokenizer.end_of_run,
+)
+_kind, _ranks_of, _split, _text_of, _tokens_of = (
+    tokenizer.kind,
+    tokenizer.ranks_of,
+    tokenizer.split,
+    tokenizer.text_of,
+    tokenizer.tokens_of,
+)
+
+
+def _mutant(
+    id: str, bug: str, source: str, **replaces: Callable[..., Any] | Sequence[str]
+) -> Mutant:
+    """One of this file; `replaces` by the names of oracle.tokenizer."""
+    full = {f"oracle.tokenizer.{name}": value for name, value in replaces.items()}
+    return Mutant(id, bug, source, "tokenizer", full)
+
+
+def _of_text(change: Callable[[str], str]) -> Callable[[str], list[str]]:
+    """A split of the text when it has been changed."""
+    return lambda text: _split(change(text))
+
+
+def _after(change: Callable[[str], str]) -> Callable[[Iterable[bytes]], str]:
+    """The text of bytes, changed."""
+    return lambda parts: change(_text_of(parts))
+
+
+def _left_to_right(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
+    joined: list[str] = []
+    for symbol in symbols:
+        joined.append(symbol)
+        while len(joined) > 1 and (joined[-2], joined[-1]) in ranks:
+            joined[-2:] = [joined[-2] + joined[-1]]
+    return joined
+
+
+def _longest_match(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
+    tokens = {first + second for first, second in ranks}
+    joined, rest = [], "".join(symbols)
+    while rest:
+        ends = (end for end in range(len(rest), 0, -1) if rest[:end] in tokens)
+        joined.append(rest[: next(ends, 1)])
+        rest = rest[len(joined[-1]) :]
+    return joined
+
+
+def _one_pass(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
+    known = {pair for pair in itertools.pairwise(symbols) if pair in ranks}
+    for pair in sorted(known, key=lambda pair: ranks[pair]):
+        symbols = tokenizer.join_pair(symbols, pair)
+    return list(symbols)
+
+
+def _join_from_the_right(symbols: Sequence[str], pair: Pair) -> list[str]:
+    symbols, place = list(symbols), len(symbols) - 2
+    while place >= 0:
+        if (symbols[place], symbols[place + 1]) == pair:
+            symbols[place : place + 2] = ["".join(pair)]
+            place -= 1
+        place -= 1
+    return symbols
+
+
+def _join_once(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
+    """Each pair is joined where it stands first, and then not looked at again."""
+    symbols, ranks = list(symbols), dict(ranks)
+    while known := [pair for pair in itertools.pairwise(symbols) if pair in ranks]:
+        pair = min(known, key=ranks.__getitem__)
+        place = list(itertools.pairwise(symbols)).index(pair)
+        symbols[place : place + 2] = ["".join(pair)]
+        del ranks[pair]
+    return symbols
+
+
+def _without_space(text: str, start: int) -> int:
+    """The pattern without its optional spaces."""
+    if text[start] != " ":
+        return _end_of_piece(text, start)
+    end = _end_of_run(text, start, "space")
+    return end if end == len(text) or end == start + 1 else end - 1
+
+
+def _without_lookahead(text: str, start: int) -> int:
+    end = _end_of_run(text, start, "space")
+    return end if end > start + 1 else _end_of_piece(text, start)
+
+
+def _any_space_leads(text: str, start: int) -> int:
+    """A line break or tab goes with the word after it, as only a space should."""
+    alone = _kind(text[start]) == "space" and start + 1 < len(text)
+    return _end_of_piece(text[:start] + " " + text[start + 1 :] if alone else text, start)
+
+
+def _case_insensitive(text: str, start: int) -> int:
+    # Not lower() of the whole text, which may change its length.
+    near = text[start : start + 3].lower()
+    lengths = [len(c) for c in tokenizer.CONTRACTIONS if near.startswith(c)]
+    return start + lengths[0] if lengths else _end_of_piece(text, start)
+
+
+def _at_most(limit: int) -> Callable[[str, int, str], int]:
+    """Runs of digits end after so many."""
+
+    def end_of_run(text: str, start: int, wanted: str) -> int:
+        end = _end_of_run(text, start, wanted)
+        return min(end, start + limit) if wanted == "number" else end
+
+    return end_of_run
+
+
+def _kinds(change: Callable[[str, str], str]) -> Callable[[str], str]:
+    """Kinds of characters, changed where `change` says so."""
+    return lambda character: change(character, _kind(character))
+
+
+def _utf16_halves(text: str) -> bytes:
+    """Each half of a UTF-16 pair written as a character of its own."""
+    units = text.encode("utf-16-be", "surrogatepass")
+    halves = [chr(high << 8 | low) for high, low in zip(units[::2], units[1::2], strict=True)]
+    return b"".join(half.encode("utf-8", "surrogatepass") for half in halves)
+
+
+def _alphabet(*printable: int) -> Callable[[], tuple[str, ...]]:
+    """The alphabet when these bytes, too, stand for themselves."""
+    itself = [b for b, c in enumerate(_byte_alphabet()) if ord(c) == b or b in printable]
+    others = [byte for byte in range(256) if byte not in itself]
+    found = tuple(chr(b) if b in itself else chr(256 + others.index(b)) for b in range(256))
+    return lambda: found
+
+
+def _clean_up(text: str) -> str:
+    for ending in (".", "?", "!", ",", "'", "n't", "'m", "'s", "'ve", "'re"):
+        text = text.replace(f" {ending}", ending)
+    return text
+
+
+SPACES_ONLY = re.compile(r" ?\S+|\s+")
+
+MUTANTS = (
+    _mutant(
+        "merges-left-to-right",
+        "merges applied left to right, not by rank",
+        "ztxz16/fastllm#715",
+        join=_left_to_right,
+    ),
+    _mutant(
+        "decode-cleans-spaces",
+        "decoding removes spaces before punctuation",
+        "huggingface/transformers#31884",
+        text_of=_after(_clean_up),
+    ),
+    _mutant(
+        "merges-longest-match",
+        "the longest token that fits, from the left",
+        "",
+        join=_longest_match,
+    ),
+    _mutant("merges-one-pass", "joined tokens are not joined again", "", join=_one_pass),
+    _mutant("merges-first-only", "a pair is joined once in a word", "", join=_join_once),
+    _mutant("merges-from-right", "aaa becomes a aa, not aa a", "", join_pair=_join_from_the_right),
+    _mutant(
+        "merges-by-id",
+        "the lowest id is joined first, not the lowest rank",
+        "",
+        ranks_of=lambda vocabulary, merges: {(a, b): vocabulary[a + b] for a, b in merges},
+    ),
+    _mutant(
+        "merges-first-lost",
+        "the first merge is taken for the file's header",
+        "",
+        ranks_of=lambda vocabulary, merges: _ranks_of(vocabulary, merges[1:]),
+    ),
+    _mutant(
+        "merges-last-lost",
+        "the last merge is cut off with a line end that is not there",
+        "",
+        ranks_of=lambda vocabulary, merges: _ranks_of(vocabulary, merges[:-1]),
+    ),
+    _mutant("alphabet-space", "a space stands for itself", "", byte_alphabet=_alphabet(0x20)),
+    _mutant(
+        "alphabet-soft-hyphen",
+        "byte 0xAD is taken as printable, which moves those after it",
+        "",
+        byte_alphabet=_alphabet(0xAD),
+    ),
+    _mutant(
+        "bytes-not-ascii-dropped",
+        "what is not ASCII is dropped",
+        "",
+        utf8=lambda text: text.encode("ascii", "ignore"),
+    ),
+    _mutant(
+        "bytes-latin-1",
+        "characters under 256 are bytes, not UTF-8",
+        "",
+        utf8=lambda text: b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode() for c in text),
+    ),
+    _mutant("bytes-utf16", "halves of UTF-16 pairs are characters", "", utf8=_utf16_halves),
+    _mutant(
+        "split-none",
+        "merges run across the whole text",
+        "huggingface/tokenizers#905",
+        split=lambda text: [text] if text else [],
+    ),
+    _mutant(
+        "split-spaces-only",
+        "split at spaces alone",
+        "",
+        split=lambda text: SPACES_ONLY.findall(text),
+    ),
+    _mutant(
+        "split-space-alone",
+        "a space does not go with the word after it",
+        "",
+        end_of_piece=_without_space,
+    ),
+    _mutant(
+        "split-no-lookahead",
+        "a run of spaces keeps the last one from the word after it",
+        "",
+        end_of_piece=_without_lookahead,
+    ),
+    _mutant(
+        "split-any-space-leads",
+        "a line break or tab goes with the word after it, as a space does",
+        "ohdearquant/lattice#330",
+        end_of_piece=_any_space_leads,
+    ),
+    _mutant("split-digits-singly", "each digit alone", "", end_of_run=_at_most(1)),
+    _mutant("split-digits-by-threes", "digits by threes", "", end_of_run=_at_most(3)),
+    _mutant(
+        "split-contractions-any-case",
+        "'S and 'LL are contractions too",
+        "",
+        end_of_piece=_case_insensitive,
+    ),
+    _mutant("split-no-contractions", "no contractions", "", CONTRACTIONS=()),
+    _mutant(
+        "split-ll-misspelt",
+        "'ll is written 'l l in the pattern",
+        "latitudegames/GPT-3-Encoder#5",
+        CONTRACTIONS=("'s", "'t", "'re", "'ve", "'m", "'l l", "'d"),
+    ),
+    _mutant(
+        "split-ascii-letters",
+        "only ASCII has letters and numbers, as in std::regex",
+        "ggml-org/llama.cpp#3252",
+        kind=_kinds(lambda c, kind: kind if c.isascii() or kind == "space" else "other"),
+    ),
+    _mutant(
+        "split-all-others-letters",
+        "whatever is not ASCII is a letter",
+        "kekzl/imp#662",
+        kind=_kinds(lambda c, kind: kind if c.isascii() else "letter"),
+    ),
+    _mutant(
+        "split-marks-letters",
+        "combining marks are letters",
+        "",
+        kind=_kinds(lambda c, kind: "letter" if unicodedata.category(c)[0] == "M" else kind),
+    ),
+    _mutant(
+        "split-decimal-digits",
+        "only decimal digits are numbers, so not ² or ½",
+        "",
+        kind=_kinds(lambda c, kind: "other" if kind == "number" and not c.isdecimal() else kind),
+    ),
+    _mutant(
+        "split-words-and-digits",
+        "letters and digits are one class, as in \\w",
+        "",
+        kind=_kinds(lambda c, kind: "letter" if kind == "number" else kind),
+    ),
+    _mutant(
+        "split-ascii-spaces",
+        "only ASCII has white space",
+        "",
+        kind=_kinds(lambda c, kind: "other" if kind == "space" and not c.isascii() else kind),
+    ),
+    _mutant("text-lower-cased", "the text is lower-cased", "", split=_of_text(str.lower)),
+    _mutant(
+        "text-nfc",
+        "the text is brought to normal form C",
+        "",
+        split=_of_text(lambda text: unicodedata.normalize("NFC", text)),
+    ),
+    _mutant(
+        "text-stripped",
+        "space at the ends of the text is lost",
+        "huggingface/transformers#5340",
+        split=_of_text(str.strip),
+    ),
+    _mutant(
+        "text-prefix-space",
+        "a space is put before the text",
+        "huggingface/transformers#42481",
+        split=_of_text(lambda text: text if text.startswith(" ") else f" {text}"),
+    ),
+    _mutant(
+        "text-line-ends",
+        "line ends are all made into \\n",
+        "",
+        split=_of_text(lambda text: text.replace("\r\n", "\n").replace("\r", "\n")),
+    ),
+    _mutant(
+        "decode-per-token",
+        "each token is decoded alone, which breaks characters of several",
+        "soniqo/speech-swift#41",
+        text_of=lambda parts: "".join(part.decode("utf-8", "replace") for part in parts),
+    ),
+    _mutant(
+        "decode-ignores-invalid",
+        "bytes that are no UTF-8 are dropped",
+        "",
+        text_of=lambda parts: b"".join(parts).decode("utf-8", "ignore"),
+    ),
+    _mutant(
+        "decode-latin-1",
+        "bytes are characters",
+        "",
+        text_of=lambda parts: b"".join(parts).decode("latin-1"),
+    ),
+    _mutant(
+        "decode-space-only",
+        "only the space is put back; other characters of the alphabet stay",
+        "",
+        token_bytes=lambda token: token.replace("Ġ", " ").replace("Ċ", "\n").encode(),
+    ),
+    _mutant("decode-strips", "space at the ends is lost", "", text_of=_after(str.strip)),
+    _mutant(
+        "decode-adds-space",
+        "a space is put before the decoded text",
+        "huggingface/transformers#1285",
+        text_of=_after(lambda text: text if text.startswith(" ") else f" {text}"),
+    ),
+    _mutant(
+        "decode-drops-zero",
+        "id 0 is taken for padding",
+        "neuralmagic/deepsparse#1141",
+        tokens_of=lambda vocabulary, ids: _tokens_of(vocabulary, [n for n in ids if n]),
+    ),
+)
