@@ -4,7 +4,8 @@ A *trace* is what `gpt.trace` records. A *reading* is a function of a trace and 
 model and a text; it returns a frozen dataclass with arrays. An *intervention* is a tap that changes
 a *site*, a part of an activation. Information (surprisal, entropy) is in nats throughout.
 
-Reading order, by the question that a file answers:
+Reading order, by the question that a file answers (`_logit_lens.py` and so on; `interventions`,
+`sites` and `sweeps` are public):
 
     sites                what are the parts of a model, and what are they called? (`--at`)
     logit_lens           what would the model predict at each depth?

@@ -5,11 +5,11 @@
 named arrays, `to_arrays` is its inverse, `shapes` says which arrays a config has. `prefill` reads
 a long prompt in chunks, `log_probabilities` scores a text, `Score` is what `GPT.score` returns.
 
-To read it: `forward` first, then `parameters`, `cache`. `docs/gpt2.md` is the same pass in one
+To read it: `_forward` first, then `_parameters`, `_cache`. `docs/gpt2.md` is the same pass in one
 page, without cache, padding and taps.
 
 >>> import numpy as np
->>> from npgpt._config import Config
+>>> from npgpt import Config
 >>> from npgpt.model import forward, from_arrays, shapes
 >>> tiny = Config(vocab_size=5, n_positions=3, n_embd=2, n_head=1, n_layer=1)
 >>> parameters = from_arrays({name: np.ones(shape) for name, shape in shapes(tiny).items()}, tiny)

@@ -1,6 +1,7 @@
 """The mathematics of GPT-2: pure functions over NumPy arrays, each in the form of its paper.
 
-Read them in the order of a forward pass; `docs/gpt2.md` puts them together in one page:
+Read them in the order of a forward pass, `_embedding.py` and so on; `docs/gpt2.md` puts them
+together in one page:
 
 1. `embedding`: `weight[ids]`
 2. `layer_norm`: `(x − mean) / sqrt(variance + eps) · weight + bias`

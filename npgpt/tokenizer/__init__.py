@@ -10,19 +10,13 @@ Tokenizer(260 tokens, 3 merges, special: {'<|endoftext|>': 259})
 >>> tokenizer.encode("to be"), tokenizer.decode([257, 258])
 ([257, 258], 'to be')
 
-To read the code, follow a text: encoding, special, split (words is the same, fast), byte_alphabet,
-merge; then training, and files for what is on disk.
+To read the code, follow a text: `_encoding`, `_special`, `_split` (`_words` is the same, fast),
+`_byte_alphabet`, `_merge`; then `_training`, and `_files` for what is on disk.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from npgpt.tokenizer._encoding import IncrementalDecoder, Tokenizer, incremental_decoder
-    from npgpt.tokenizer._files import load, save
-    from npgpt.tokenizer._training import train
+from npgpt.tokenizer._encoding import IncrementalDecoder, Tokenizer, incremental_decoder
+from npgpt.tokenizer._files import load, save
+from npgpt.tokenizer._training import train
 
 __all__ = [
     "IncrementalDecoder",
@@ -32,23 +26,3 @@ __all__ = [
     "save",
     "train",
 ]
-
-# Which module holds each: imported when it is first asked for.
-_MODULES = {
-    "IncrementalDecoder": "_encoding",
-    "Tokenizer": "_encoding",
-    "incremental_decoder": "_encoding",
-    "load": "_files",
-    "save": "_files",
-    "train": "_training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

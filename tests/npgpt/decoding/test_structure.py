@@ -64,5 +64,5 @@ def test_nothing_is_imported_through_the_door():
 
 def test_files_are_few():
     """The processors, one function a formula, are a package of their own."""
-    outside = [name for name in rooms() if not name.startswith(f"{PACKAGE}.processors")]
+    outside = [name for name in rooms() if not name.startswith(f"{PACKAGE}._processors")]
     assert len(outside) <= FILES, outside
