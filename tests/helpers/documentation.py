@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).parent.parent.parent
 LANGUAGES = ("console", "pycon", "python", "json", "sh", "text")
 # Commands about the project itself: continuous integration runs them as they are.
@@ -106,6 +108,11 @@ def blocks(page: Path) -> list[Block]:
 def run(page: Path, folder: Path) -> Iterator[Example]:
     """Each example of a page, once it has run in `folder`, which is the working directory."""
     session: dict[str, Any] = {"__name__": "__main__"}
+    with np.printoptions():  # what a page sets ends with it
+        yield from _run(page, folder, session)
+
+
+def _run(page: Path, folder: Path, session: dict[str, Any]) -> Iterator[Example]:
     for block in blocks(page):
         if block.language == "console":
             yield from _run_commands(block, folder)
