@@ -85,12 +85,16 @@ def _compiles(mutation: MutationSpec) -> bool:
 
 
 def tests_of(tree: Path, module: str) -> tuple[list[str], list[str]]:
-    """What is run for a mutant: the tests of its module, then those of the whole package."""
+    """What is run for a mutant: the tests of its module, then those of the whole package.
+
+    Tests mirror the source, without the underscores of private names.
+    """
     path = Path(module)
-    own = tree / "tests" / path.parent / f"test_{path.name}"
-    package = Path(*path.parts[:2])
+    mirror = Path("tests", *(part.removeprefix("_") for part in path.parts))
+    own = tree / mirror.with_name(f"test_{mirror.name}")
+    package, mirrored = Path(*path.parts[:2]), Path(*mirror.parts[:3])
     near = [module, *([str(own.relative_to(tree))] if own.exists() else [])]
-    return near, [str(package), str(Path("tests", package))]
+    return near, [str(package), str(mirrored)]
 
 
 def wilson(killed: int, total: int) -> tuple[float, float]:
