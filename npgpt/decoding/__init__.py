@@ -20,14 +20,20 @@ Generation(decoder='greedy', 1 row)
   0: 1 + 3 tokens, 'length': [0, 1, 2, 3]
 """
 
-from npgpt.decoding._decoders import DECODERS, generate, prepare, replay, run_request
-from npgpt.decoding._generation import Generation
-from npgpt.decoding._language_model import LanguageModel, NextStep, Reading, State, Step
-from npgpt.decoding._ledger import Ledger
-from npgpt.decoding._request import Request, seed_uniforms, uniform_shape
-from npgpt.decoding._run import Decision
-from npgpt.decoding._scoring import Row
-from npgpt.decoding._settings import Settings, SettingsDict
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from npgpt.decoding._decoders import DECODERS, generate, prepare, replay, run_request
+    from npgpt.decoding._generation import Generation
+    from npgpt.decoding._language_model import LanguageModel, NextStep, Reading, State, Step
+    from npgpt.decoding._ledger import Ledger
+    from npgpt.decoding._request import Request, seed_uniforms, uniform_shape
+    from npgpt.decoding._run import Decision
+    from npgpt.decoding._scoring import Row
+    from npgpt.decoding._settings import Settings, SettingsDict
 
 __all__ = [
     "DECODERS",
@@ -50,3 +56,36 @@ __all__ = [
     "seed_uniforms",
     "uniform_shape",
 ]
+
+# Which module holds each: imported when it is first asked for.
+_MODULES = {
+    "DECODERS": "_decoders",
+    "Decision": "_run",
+    "Generation": "_generation",
+    "LanguageModel": "_language_model",
+    "Ledger": "_ledger",
+    "NextStep": "_language_model",
+    "Reading": "_language_model",
+    "Request": "_request",
+    "Row": "_scoring",
+    "Settings": "_settings",
+    "SettingsDict": "_settings",
+    "State": "_language_model",
+    "Step": "_language_model",
+    "generate": "_decoders",
+    "prepare": "_decoders",
+    "run_request": "_decoders",
+    "replay": "_decoders",
+    "seed_uniforms": "_request",
+    "uniform_shape": "_request",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
