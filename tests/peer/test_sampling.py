@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import npgpt
-from npgpt.decoding._processors import filters
+from npgpt.decoding._processors import pipeline
 from tests.helpers.decision_verdicts import MISMATCH, few_ties
 from tests.helpers.transformers_gpt2 import judge, logits_of, noise, trained
 
@@ -48,13 +48,18 @@ def test_a_wrong_filter_is_noticed(monkeypatch):
 
     In float64, where hardly a token is undecided; float32's noise hides unlikely ones.
     """
-    right = filters.top_p
+    right = pipeline.FILTERS["top_p"]
 
-    def drops_the_crossing_token(scores, *, p, min_tokens_to_keep):
-        kept = right(scores, p=p, min_tokens_to_keep=min_tokens_to_keep)
-        last = np.where(kept > -np.inf, kept, np.inf).argmin(axis=-1)
-        kept[np.arange(len(kept)), last] = -np.inf
-        return kept
+    def drops_the_crossing_token(p, run):
+        process = right(p, run)
 
-    monkeypatch.setattr(filters, "top_p", drops_the_crossing_token)
+        def processed(rows, scores):
+            kept = process(rows, scores)
+            last = np.where(kept > -np.inf, kept, np.inf).argmin(axis=-1)
+            kept[np.arange(len(kept)), last] = -np.inf
+            return kept
+
+        return processed
+
+    monkeypatch.setitem(pipeline.FILTERS, "top_p", drops_the_crossing_token)
     assert verdicts({"top_p": 0.9}, "float64")[MISMATCH] > 0
