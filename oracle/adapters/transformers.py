@@ -4,6 +4,7 @@
 that do not.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,6 +68,10 @@ def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
         model.load_state_dict(tensors)  # complains of any name that is missing or unexpected
         return model.to(device, kind).eval()
 
+    # Renamed in 5.24.
+    forward = inspect.signature(transformers.GPT2LMHeadModel.forward).parameters
+    past = "cache" if "cache" in forward else "past_key_values"
+
     @torch.no_grad()
     def run(config: Any, weights: Any, tokens: Array, mask: Array, cache: Any, keep: bool) -> Any:
         # Its forward takes positions as columns unless it is told them; its generate counts.
@@ -75,10 +80,10 @@ def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
             tensor(tokens),
             attention_mask=tensor(mask.astype(np.int64)),
             position_ids=tensor(positions),
-            past_key_values=cache,
             use_cache=keep,
+            **{past: cache},
         )
-        return array(output.logits), output.past_key_values
+        return array(output.logits), getattr(output, past)
 
     def logits(config: Any, weights: Any, tokens: Array, mask: Array) -> Array:
         return run(config, weights, tokens, mask, None, keep=False)[0]

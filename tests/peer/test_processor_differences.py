@@ -154,7 +154,7 @@ def test_pads_before_allowed_tokens():
 
 
 def test_allowed_tokens_of_copies():
-    """Theirs counts rows, npgpt prompts."""
+    """Theirs counts rows up to 5.23, npgpt prompts."""
     seen = []
 
     def note(prompt, tokens):
@@ -166,7 +166,8 @@ def test_allowed_tokens_of_copies():
     settings |= {"do_sample": True, "num_return_sequences": 2}
     raw(pair, [[3], [1]], **settings)
     pair.gpt().generate([[3], [1]], seed=0, **settings)
-    assert seen == [0, 1, 2, 3, 0, 0, 1, 1]
+    theirs = [0, 1, 2, 3] if VERSION < (5, 24) else [0, 0, 1, 1]
+    assert seen == [*theirs, 0, 0, 1, 1]
 
 
 def test_no_allowed_token():
