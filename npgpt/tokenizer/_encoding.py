@@ -7,6 +7,8 @@ import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from npgpt._quoting import brief
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer._byte_alphabet import to_bytes, to_printable
@@ -150,7 +152,7 @@ def _listed(ids: Iterable[int]) -> list[int]:
         listed = list(ids)
     except TypeError:
         raise TokenizerError(f"{brief(ids)} is no list of token ids; give a list") from None
-    if bool in set(map(type, listed)):
+    if not {bool, np.bool_}.isdisjoint(map(type, listed)):
         raise TokenizerError("the token ids hold a boolean; give whole numbers")
     return listed
 
