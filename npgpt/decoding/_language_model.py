@@ -112,7 +112,7 @@ def batched(next_step: NextStep) -> LanguageModel:
         state: State | None,
         *,
         keep: int = 1,
-        hidden: bool = False,
+        hidden: bool = True,
     ) -> Reading:
         before = resumed(state, _ForwardOnly)
         step = next_step(rows, None if before is None else before.state)

@@ -9,9 +9,11 @@ import pytest
 import npgpt.audit as audit
 from npgpt._gpt import GPT
 from npgpt.audit._attribution import ATTRIBUTION_NAMES, neuron_attribution
+from npgpt.audit._frozen_norm import before_norm, in_float64, unembedding
 from npgpt.audit._output_directions import head_results, top_tokens
 from npgpt.errors import NonFiniteError, PromptError, SettingError
 from npgpt.model._parameters import from_arrays, to_arrays
+from oracle.bounds import gamma
 from tests.helpers.audits import odd_gpts
 from tests.helpers.small_gpt import CONFIG, TOKENIZER, parameters, small_gpt
 
@@ -34,7 +36,14 @@ def test_a_logit_is_the_sum_of_its_parts_whatever_they_are_asked_for_by(position
     assert reading.neurons is not None
     (all_neurons,) = (p.value for p in reading.parts if str(p.site) == "mlp_post 1")
     values = reading.neurons.values
-    assert np.isclose(values.sum(), all_neurons, rtol=0, atol=1e-12 * np.abs(values).sum())
+    # One sum of activation · W · direction over neurons and width, taken in two orders.
+    c_proj = in_float64(gpt.parameters.h[1].mlp.c_proj.weight)
+    scale = gpt.trace(TEXT, "ln_f_scale")["ln_f_scale", None][0, position]
+    direction = unembedding(gpt.parameters, np.array(reading.token))
+    toward = before_norm(direction, scale, gpt.parameters)
+    sizes = np.abs(reading.neurons.activations) @ np.abs(c_proj) @ np.abs(toward)
+    allowed = 2 * gamma(sum(c_proj.shape), np.float64) * sizes
+    assert abs(values.sum() - all_neurons) <= allowed
     named = [str(neuron.site).partition(".")[0] for neuron in reading.neurons.largest]
     assert named == ["neuron 1"] * 3
     ids = gpt.tokens(TEXT)[0].tolist()
