@@ -71,8 +71,11 @@ def _row(mutant: Mutant, check: str) -> str:
 
 
 def _link(source: str) -> str:
-    """A thread as a link; GitHub leads from an issue's address to that of a pull request."""
+    """A file or a thread as a link; an issue's address leads to a pull request too."""
     if not source:
         return ""
+    if ":" in source:
+        repository, _, path = source.partition(":")
+        return f"[{source}](https://github.com/{repository}/blob/HEAD/{path})"
     repository, _, number = source.partition("#")
     return f"[{source}](https://github.com/{repository}/issues/{number})"

@@ -17,7 +17,7 @@ from oracle.decoding import _language_model as language_model
 from oracle.decoding import _pipeline as pipeline
 from oracle.decoding._constraints import holds
 from oracle.decoding._filters import FILTERS
-from oracle.mutants._mutant import Mutant
+from oracle.mutants._mutant import Mutant, Severity
 
 _BEAMS = "oracle.decoding._beams"
 _CANDIDATES = "oracle.decoding._candidates"
@@ -25,8 +25,16 @@ _HYPOTHESES = "oracle.decoding._hypotheses"
 _SEARCH = "oracle.decoding._decoders.search_beams"
 
 
-def _mutant(id: str, bug: str, source: str, replaces: Mapping[str, Any]) -> Mutant:
-    return Mutant(id, bug, source, "decoders", replaces)
+def _mutant(
+    id: str,
+    bug: str,
+    source: str,
+    replaces: Mapping[str, Any],
+    *,
+    effect: str = "",
+    severity: Severity = "",
+) -> Mutant:
+    return Mutant(id, bug, source, "decoders", replaces, effect=effect, severity=severity)
 
 
 _search, _hypothesis, _stop, _candidate, _step, _process, _next_scores = (

@@ -3,8 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from unittest import mock
+
+# "text": greedy text changes on ordinary models and prompts; "probabilities": texts that are drawn,
+# and perplexity, change, the likeliest token seldom; "rounding": nothing but digits that a narrower
+# format would lose; "long contexts": nothing until a text, or a batch, or a model, is large.
+# "" is for a mutant whose severity nobody has stated yet.
+Severity: TypeAlias = Literal["text", "probabilities", "rounding", "long contexts", ""]
+SEVERITIES: tuple[Severity, ...] = ("text", "probabilities", "rounding", "long contexts")
 
 
 @dataclass(frozen=True)
@@ -12,10 +19,12 @@ class Mutant:
     """What is wrong, where that was seen, and which names of the oracle it replaces.
 
     id: short, as in "layernorm-bessel". bug: one line. source: the thread or file in which
-    somebody's published code had it, or "" where none is known. area: "model", "cache",
-    "processors", "decoders", "tokenizer" or "perplexity". replaces: from the full name of something
-    in the oracle, such as "oracle.model.layer_norm", to what stands in its place.
-    dtypes: the claimed dtypes in which the bug is one. A few (a sum in float16) are none there.
+    somebody's published code had it, "owner/repo#number" or "owner/repo:path", or "" where none is
+    known. area: "model", "cache", "processors", "decoders", "tokenizer" or "perplexity". replaces:
+    from the full name of something in the oracle, such as "oracle.model.layer_norm", to what stands
+    in its place. dtypes: the claimed dtypes in which the bug is one. A few (a sum in float16) are
+    none there. effect: what its user sees, in a few words, such as "logits off by 0.2".
+    severity: how bad that is, one of SEVERITIES.
     """
 
     id: str
@@ -24,6 +33,8 @@ class Mutant:
     area: str
     replaces: Mapping[str, Any]
     dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
+    effect: str = ""
+    severity: Severity = ""
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from oracle import model, perplexity
-from oracle.mutants._mutant import Mutant
+from oracle.mutants._mutant import Mutant, Severity
 from oracle.ops._softmax import log_softmax
 from oracle.perplexity import Window
 
@@ -21,10 +21,18 @@ _mean_surprise, _score, _windows = (
 )
 
 
-def _mutant(id: str, bug: str, source: str, **replaces: Callable[..., Any]) -> Mutant:
+def _mutant(
+    id: str,
+    bug: str,
+    source: str,
+    *,
+    effect: str = "",
+    severity: Severity = "",
+    **replaces: Callable[..., Any],
+) -> Mutant:
     """One of this file; `replaces` by the names of oracle.perplexity."""
     full = {f"oracle.perplexity.{name}": value for name, value in replaces.items()}
-    return Mutant(id, bug, source, "perplexity", full)
+    return Mutant(id, bug, source, "perplexity", full, effect=effect, severity=severity)
 
 
 def _shifted(by: int) -> Callable[..., Tensor]:

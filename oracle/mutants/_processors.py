@@ -11,7 +11,7 @@ from oracle.decoding import _filters as filters
 from oracle.decoding import _pipeline as pipeline
 from oracle.decoding import _processors as processors
 from oracle.decoding._rows import counts
-from oracle.mutants._mutant import Mutant
+from oracle.mutants._mutant import Mutant, Severity
 from oracle.ops._softmax import softmax
 from oracle.strategies._scores import PROCESSED
 
@@ -19,26 +19,51 @@ _MODULE = "oracle.decoding._processors"
 NEVER = math.inf  # a slack that nobody reads
 
 
-def _mutant(id: str, bug: str, source: str, replaces: Mapping[str, Any]) -> Mutant:
-    return Mutant(id, bug, source, "processors", replaces)
+def _mutant(
+    id: str,
+    bug: str,
+    source: str,
+    replaces: Mapping[str, Any],
+    *,
+    effect: str = "",
+    severity: Severity = "",
+) -> Mutant:
+    return Mutant(id, bug, source, "processors", replaces, effect=effect, severity=severity)
 
 
-def _filter(id: str, bug: str, source: str, name: str, kept: Callable[..., Tensor]) -> Mutant:
+def _filter(
+    id: str,
+    bug: str,
+    source: str,
+    name: str,
+    kept: Callable[..., Tensor],
+    *,
+    effect: str = "",
+    severity: Severity = "",
+) -> Mutant:
     """A mutant whose filter keeps what kept(scores, value, least) says."""
 
     def act(scores: Tensor, value: float, *, least: int = 1) -> tuple[Tensor, Tensor]:
         found = kept(scores, value, least)
         return found, torch.full_like(scores[:, 0], NEVER)
 
-    return _mutant(
-        id, bug, source, {"oracle.decoding._pipeline.FILTERS": filters.FILTERS | {name: act}}
-    )
+    table = {"oracle.decoding._pipeline.FILTERS": filters.FILTERS | {name: act}}
+    return _mutant(id, bug, source, table, effect=effect, severity=severity)
 
 
-def _stage(id: str, bug: str, source: str, **acts: Callable[..., Tensor]) -> Mutant:
+def _stage(
+    id: str,
+    bug: str,
+    source: str,
+    *,
+    effect: str = "",
+    severity: Severity = "",
+    **acts: Callable[..., Tensor],
+) -> Mutant:
     """A mutant with other entries in the table of processors."""
     table = pipeline.PROCESSORS | acts
-    return _mutant(id, bug, source, {"oracle.decoding._pipeline.PROCESSORS": table})
+    replaces = {"oracle.decoding._pipeline.PROCESSORS": table}
+    return _mutant(id, bug, source, replaces, effect=effect, severity=severity)
 
 
 def _sorted(scores: Tensor) -> tuple[Tensor, Tensor]:

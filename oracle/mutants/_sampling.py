@@ -14,18 +14,26 @@ from oracle.decoding import _language_model as language_model
 from oracle.decoding import _pipeline as pipeline
 from oracle.decoding import _rows as rows
 from oracle.decoding import _stepwise as stepwise
-from oracle.mutants._mutant import Mutant
+from oracle.mutants._mutant import Mutant, Severity
 from oracle.ops._softmax import softmax
 
 _STEPWISE = "oracle.decoding._stepwise"
 NEVER = math.inf  # a slack that nobody reads
 
 
-def _mutant(id: str, bug: str, source: str, replaces: Mapping[str, Any]) -> Mutant:
-    return Mutant(id, bug, source, "decoders", replaces)
+def _mutant(
+    id: str,
+    bug: str,
+    source: str,
+    replaces: Mapping[str, Any],
+    *,
+    effect: str = "",
+    severity: Severity = "",
+) -> Mutant:
+    return Mutant(id, bug, source, "decoders", replaces, effect=effect, severity=severity)
 
 
-def _draws(id: str, bug: str, source: str, token: Callable[..., Tensor]) -> Mutant:
+def _draws(id: str, bug: str, source: str, token: Callable[..., Tensor], **more: Any) -> Mutant:
     """A mutant that draws token(shares, uniforms as a column) from each row."""
 
     def draw(scores: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,12 +41,12 @@ def _draws(id: str, bug: str, source: str, token: Callable[..., Tensor]) -> Muta
         none = (scores == -math.inf).all(1)
         return torch.where(none, -1, found), torch.full_like(scores[:, 0], NEVER)
 
-    return _mutant(id, bug, source, {f"{_STEPWISE}.draw": draw})
+    return _mutant(id, bug, source, {f"{_STEPWISE}.draw": draw}, **more)
 
 
-def _runs(id: str, bug: str, source: str, run: Callable[..., Any]) -> Mutant:
+def _runs(id: str, bug: str, source: str, run: Callable[..., Any], **more: Any) -> Mutant:
     """A mutant with another way through all steps."""
-    return _mutant(id, bug, source, {"oracle.decoding._decoders.run_stepwise": run})
+    return _mutant(id, bug, source, {"oracle.decoding._decoders.run_stepwise": run}, **more)
 
 
 def _first(reached: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from oracle import tokenizer
-from oracle.mutants._mutant import Mutant
+from oracle.mutants._mutant import Mutant, Severity
 from oracle.tokenizer import Pair
 
 # The functions as they are, since a mutant may need what it replaces.
@@ -26,11 +26,17 @@ _kind, _ranks_of, _split, _text_of, _tokens_of = (
 
 
 def _mutant(
-    id: str, bug: str, source: str, **replaces: Callable[..., Any] | Sequence[str]
+    id: str,
+    bug: str,
+    source: str,
+    *,
+    effect: str = "",
+    severity: Severity = "",
+    **replaces: Callable[..., Any] | Sequence[str],
 ) -> Mutant:
     """One of this file; `replaces` by the names of oracle.tokenizer."""
     full = {f"oracle.tokenizer.{name}": value for name, value in replaces.items()}
-    return Mutant(id, bug, source, "tokenizer", full)
+    return Mutant(id, bug, source, "tokenizer", full, effect=effect, severity=severity)
 
 
 def _of_text(change: Callable[[str], str]) -> Callable[[str], list[str]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oracle import model
-from oracle.mutants._mutant import Mutant
+from oracle.mutants._mutant import Mutant, Severity
 from oracle.ops._attention import Tap, keep
 
 EVERY = ("float64", "float32", "bfloat16", "float16")
@@ -138,8 +138,10 @@ def model_bug(
     *,
     area: str = "model",
     dtypes: tuple[str, ...] = EVERY,
+    effect: str = "",
+    severity: Severity = "",
     **replaces: Any,
 ) -> Mutant:
     """The mutant in which the given names of `oracle.model` are replaced."""
     named = {f"oracle.model.{name}": what for name, what in replaces.items()}
-    return Mutant(id, bug, source, area, named, dtypes)
+    return Mutant(id, bug, source, area, named, dtypes, effect, severity)

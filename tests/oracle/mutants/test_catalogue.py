@@ -7,6 +7,7 @@ from oracle.mutants import _cache as cache
 from oracle.mutants import _model as model
 from oracle.mutants._catalogue import MUTANTS, named
 from oracle.mutants._equivalents import EQUIVALENTS
+from oracle.mutants._mutant import SEVERITIES
 from oracle.mutants._wrapping import EVERY
 
 AREAS = ("model", "cache", "processors", "decoders", "tokenizer", "perplexity")
@@ -21,11 +22,13 @@ def found(target):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 def test_each_is_described_in_full(mutant):
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", mutant.id)
-    assert re.fullmatch(r"([\w.-]+/[\w.-]+#\d+)?", mutant.source)
+    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|:[\w./-]+))?", mutant.source)
     assert 10 < len(mutant.bug) < 100
     assert "\n" not in mutant.bug
     assert not mutant.bug.endswith(".")
     assert mutant.area in AREAS
+    assert mutant.severity in (*SEVERITIES, "")
+    assert bool(mutant.effect) == bool(mutant.severity)
     assert mutant.dtypes
     assert set(mutant.dtypes) <= set(EVERY)
 

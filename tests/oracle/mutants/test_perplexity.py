@@ -86,6 +86,6 @@ def test_says_what_and_where(mutant):
     assert mutant.area == "perplexity"
     assert mutant.bug
     assert "\n" not in mutant.bug
-    assert re.fullmatch(r"([\w.-]+/[\w.-]+#\d+)?", mutant.source)
+    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|:[\w./-]+))?", mutant.source)
     for target in mutant.replaces:
         assert hasattr(perplexity, target.removeprefix("oracle.perplexity."))
