@@ -11,7 +11,7 @@ Source: APPNOTE.TXT 6.3.10, PKWARE, sections 4.3 and 4.5.3 (zip64).
 import mmap
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,10 @@ _UNCOUNTED_64 = 12  # bytes of the zip64 end record that its own length leaves o
 _SIZES_FOLLOW, _UTF8 = 0x0008, 0x0800  # the flags that change nothing for a reader
 _IN_ZIP64 = 0xFFFFFFFF  # stands for a number too large, which is then in the zip64 field
 _ZIP64_FIELD = 1
+# Extra fields that change nothing of what is read: zip64's numbers, times (NTFS, Info-ZIP), owners
+# (Info-ZIP, two forms), Java's mark, and padding of torch's and of tools for Android. Others may:
+# Python takes a member's name from Info-ZIP's 0x7075, since 3.12.
+_HARMLESS_FIELDS = {_ZIP64_FIELD, 0x000A, 0x5455, 0x7855, 0x7875, 0xCAFE, 0x4246, 0xD935}
 STORED, DEFLATED = 0, 8  # methods of compression
 _FOLDER = 0x10  # of MS-DOS's attributes
 _LEVEL = 0x0006  # flags that say how hard a deflated member was compressed
@@ -153,7 +157,7 @@ def _member(
         )
     if flags & ~_flags(method):
         raise CheckpointError(f"{place} is encrypted, or has flags npgpt does not know: {flags:#x}")
-    wide = _wide_numbers(data[name_end : name_end + extra_size])
+    wide = _wide_numbers(_extra_fields(data[name_end : name_end + extra_size], place))
     numbers = [size, packed, header]
     for i, number in enumerate(numbers):
         if number == _IN_ZIP64:
@@ -165,7 +169,7 @@ def _member(
     is_folder = attributes & _FOLDER or raw_name.endswith(b"/")
     if (method == STORED and packed != size) or comment or disk or (is_folder and size):
         raise CheckpointError(f"{place}: its directory entry contradicts itself")
-    start = _data_start(data, header, raw_name, method)
+    start = _data_start(data, header, raw_name, method, place)
     if start is None:
         raise CheckpointError(
             f"{place}: its local header, at byte {header}, contradicts the directory"
@@ -176,25 +180,46 @@ def _member(
         raise CheckpointError(f"{place}: its name is not UTF-8") from None
 
 
-def _wide_numbers(extra: bytes) -> list[int]:
-    """The 64-bit numbers of the zip64 field among an entry's extra fields."""
+def _extra_fields(extra: bytes, place: str) -> dict[int, bytes]:
+    """The extra fields of a header by their kind.
+
+    Raises CheckpointError, starting with `place`, for one of a kind that may change what other
+    readers take, one given twice, and one that is cut short.
+    """
+    fields: dict[int, bytes] = {}
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
         at += 4
-        if kind == _ZIP64_FIELD:
-            field = extra[at : at + size]
-            return [value for (value,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])]
+        if kind not in _HARMLESS_FIELDS:
+            raise CheckpointError(
+                f"{place}: an extra field of kind {kind:#06x}, which readers take differently; "
+                "re-save it with torch.save or numpy.savez"
+            )
+        if kind in fields or at + size > len(extra):
+            raise CheckpointError(f"{place}: its extra field of kind {kind:#06x} is damaged")
+        fields[kind] = extra[at : at + size]
         at += size
-    return []
+    if any(extra[at:]):  # zeros, too few for a field, are how some tools align
+        raise CheckpointError(f"{place}: bytes after its last extra field")
+    return fields
+
+
+def _wide_numbers(fields: Mapping[int, bytes]) -> list[int]:
+    """The 64-bit numbers of the zip64 field among an entry's extra fields."""
+    field = fields.get(_ZIP64_FIELD, b"")
+    return [value for (value,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])]
 
 
 def _flags(method: int) -> int:
     return _SIZES_FOLLOW | _UTF8 | (_LEVEL if method == DEFLATED else 0)
 
 
-def _data_start(data: mmap.mmap, header: int, name: bytes, wanted: int) -> int | None:
-    """Where a member's bytes start, or None if its local header is not a plain member `name`."""
+def _data_start(data: mmap.mmap, header: int, name: bytes, wanted: int, place: str) -> int | None:
+    """Where a member's bytes start, or None if its local header is not a plain member `name`.
+
+    Raises CheckpointError, starting with `place`, for extra fields as `_extra_fields` does.
+    """
     if header + _LOCAL.size > len(data):
         return None
     magic, _, flags, method, *_, name_size, extra_size = _LOCAL.unpack_from(data, header)
@@ -202,4 +227,6 @@ def _data_start(data: mmap.mmap, header: int, name: bytes, wanted: int) -> int |
     same_name = data[name_at : name_at + name_size] == name
     if magic != b"PK\3\4" or method != wanted or flags & ~_flags(method) or not same_name:
         return None
-    return int(name_at + name_size + extra_size)
+    start = int(name_at + name_size + extra_size)
+    _extra_fields(data[start - extra_size : start], place)
+    return start

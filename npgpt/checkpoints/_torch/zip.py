@@ -3,6 +3,10 @@
     NAME/data.pkl    a pickle of the state dict, whose tensors refer to storages by their keys
     NAME/data/KEY    the numbers of one storage, which several tensors may share
     NAME/byteorder   "little"; absent before torch 2.1
+    NAME/version, NAME/.format_version, NAME/.storage_alignment, NAME/.data/*   torch's own
+
+torch looks members up without regard to case, and so may take another one than who goes by exact
+names. So the archive holds nothing else than these, in this spelling.
 
 Source: https://docs.pytorch.org/docs/stable/notes/serialization.html, and torch/_utils.py and
 torch/serialization.py of torch 2.13.
@@ -25,6 +29,8 @@ from npgpt.checkpoints._torch.state import ALLOWED, RESAVE, Builder, Storage, pl
 from npgpt.errors import CheckpointError
 
 FORM = "torch zip"
+_MEMBERS = ("data.pkl", "byteorder", "version", ".format_version", ".storage_alignment")
+_FOLDERS = ("data/", ".data/")
 
 
 @dataclass(frozen=True)
@@ -81,9 +87,27 @@ def _archive(path: Path) -> _Archive:
     archive = _Archive(path, data, members, pickles[0].removesuffix("data.pkl"))
     if f"{archive.prefix}constants.pkl" in members:
         archive.refuse(f"a TorchScript program, not a state dict; {RESAVE}")
+    _check_names(archive)
     if f"{archive.prefix}byteorder" in members and _record(archive, "byteorder") != b"little":
         archive.refuse("its byteorder is not 'little'; re-save it on a little-endian machine")
     return archive
+
+
+def _check_names(archive: _Archive) -> None:
+    """Refuse members that torch.save does not write, and two that torch cannot tell apart."""
+    spellings: dict[str, str] = {}
+    for name in archive.members:
+        other = spellings.setdefault(name.casefold(), name)
+        if other != name:
+            archive.refuse(
+                f"members {quoted(other)} and {quoted(name)}, of which torch may read either; "
+                "do not trust this file"
+            )
+        inside = name.removeprefix(archive.prefix)
+        if inside == name or not (inside in _MEMBERS or inside.startswith(_FOLDERS)):
+            archive.refuse(
+                f"member {quoted(name)}, which torch.save does not write; do not trust this file"
+            )
 
 
 def _record(archive: _Archive, name: str) -> bytes:

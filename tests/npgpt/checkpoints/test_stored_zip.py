@@ -1,6 +1,7 @@
 import mmap
 import struct
 import zipfile
+import zlib
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ TWO = {"it/a": b"first", "it/b": b"the second"}
 PLAIN = zip_bytes(TWO)
 CENTRAL = PLAIN.index(b"PK\1\2")  # the first entry of the directory
 SECOND = PLAIN.index(b"PK\1\2", CENTRAL + 1)
+LOCAL_DATA = PLAIN.index(b"first")
 LOCAL_2 = PLAIN.index(b"PK\3\4", 1)
 END = PLAIN.index(b"PK\5\6")
 
@@ -64,6 +66,19 @@ def with_zip64(*, wide=(5, 5, 0), extra=None, end=None, locator=None, narrow=0xF
     where = struct.pack("<4sLQL", b"PK\6\7", 0, *(locator or (at, 1)))
     last = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, narrow, narrow, 0)
     return PLAIN[:CENTRAL] + directory + record + where + last
+
+
+def with_extra(field, *, local=False):
+    """The archive with these extra fields on its first member, in the directory or before it."""
+    at, size_at = (SECOND, CENTRAL + 30) if not local else (LOCAL_DATA, 28)
+    moved = len(field)
+    data = bytearray(patched(size_at, "<H", moved))
+    if local:
+        struct.pack_into("<L", data, SECOND + 42, LOCAL_2 + moved)
+        struct.pack_into("<L", data, END + 16, CENTRAL + moved)
+    else:
+        struct.pack_into("<L", data, END + 12, END - CENTRAL + moved)
+    return bytes(data[:at]) + field + bytes(data[at:])
 
 
 def test_plain(tmp_path):
@@ -139,8 +154,20 @@ BAD = {
     "zip64 sizes differ": (with_zip64(wide=(5, 6, 0)), "directory entry contradicts itself"),
     "zip64 field missing": (with_zip64(extra=b""), "zip64 field is missing or too short"),
     "zip64 field too short": (with_zip64(wide=(5, 5)), "zip64 field is missing or too short"),
-    "zip64 field cut": (with_zip64(extra=b"\1\0\x18\0\5"), "zip64 field is missing or too short"),
-    "another field only": (with_zip64(extra=b"\2\0\1\0\5"), "zip64 field is missing or too short"),
+    "zip64 field cut": (with_zip64(extra=b"\1\0\x18\0\5"), "field of kind 0x0001 is damaged"),
+    "another field only": (
+        with_zip64(extra=b"UT\1\0\5"), "zip64 field is missing or too short"),
+    "zip64 field twice": (
+        with_zip64(extra=2 * struct.pack("<2H3Q", 1, 24, 5, 5, 0)), "kind 0x0001 is damaged"),
+    "bytes after the fields": (
+        with_zip64(extra=struct.pack("<2H3QB", 1, 24, 5, 5, 0, 7)), "bytes after its last extra"),
+    "a name in a field": (
+        with_extra(struct.pack("<2HBL", 0x7075, 9, 1, zlib.crc32(b"it/a")) + b"it/b"),
+        "member 'it/a': an extra field of kind 0x7075, which readers take differently"),
+    "a name in a field of the local header": (
+        with_extra(b"up\0\0", local=True), "'it/a': an extra field of kind 0x7075"),
+    "a field that nobody knows": (with_extra(b"\2\0\1\0\5"), "an extra field of kind 0x0002"),
+    "a local field cut": (with_extra(b"UT\2\0\5", local=True), "kind 0x5455 is damaged"),
 }  # fmt: skip
 
 
@@ -150,6 +177,18 @@ def test_bad_archives(tmp_path, data, said):
         zip_members(opened(tmp_path / "zip", data), "there")
     assert str(caught.value).startswith("there: ")
     assert said in str(caught.value)
+
+
+HARMLESS = (b"UT\5\0\3abcd", b"ux\1\0\1", b"FB\3\0ZZZ", b"\x35\xd9\0\0", b"\0\0\0", b"UT\0\0FB\0\0")
+
+
+@pytest.mark.parametrize("field", HARMLESS)
+@pytest.mark.parametrize("local", [False, True])
+def test_extra_fields_that_change_nothing(tmp_path, field, local):
+    path = tmp_path / "zip"
+    assert contents(opened(path, with_extra(field, local=local))) == TWO
+    with zipfile.ZipFile(path) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == TWO
 
 
 def test_too_many_members(tmp_path):

@@ -190,7 +190,20 @@ BAD_ARCHIVES = {
     "record twice": (
         zip_bytes([("it/data.pkl", GOOD), ("it/data/0", bytes(8)), ("it/data/0", bytes(8))]),
         "two members are named 'it/data/0'"),
-    "storage elsewhere": (zip_bytes({"a/data.pkl": GOOD, "b/data/0": bytes(8)}), "'0' is missing"),
+    "storage elsewhere": (
+        zip_bytes({"a/data.pkl": GOOD, "b/data/0": bytes(8)}),
+        "member 'b/data/0', which torch.save does not write"),
+    "storage missing": (zip_bytes({"it/data.pkl": GOOD}), "'0' is missing"),
+    # torch reads the first of these in the directory, whatever its case.
+    "two pickles but for case": (
+        archive(**{"DATA.PKL": GOOD}), "'it/data.pkl' and 'it/DATA.PKL', of which torch may read"),
+    "two storages but for case": (
+        archive(**{"data/W": bytes(8), "data/w": bytes(8)}), "'it/data/W' and 'it/data/w'"),
+    "two folders but for case": (archive(**{"DATA/0": bytes(8)}), "'it/data/0' and 'it/DATA/0'"),
+    "byteorder in capitals": (archive(BYTEORDER=b"big"), "member 'it/BYTEORDER', which torch.save"),
+    "a root in capitals": (
+        zip_bytes({"it/data.pkl": GOOD, "IT/data/0": bytes(8)}), "member 'IT/data/0', which"),
+    "something else beside": (archive(**{"code/a.py": b""}), "member 'it/code/a.py', which torch"),
     "TorchScript": (archive(**{"constants.pkl": b"\x80\2)."}), "a TorchScript program"),
     "big-endian": (archive(byteorder=b"big"), "byteorder is not 'little'"),
     "byteorder unknown": (archive(byteorder=b"little\n"), "byteorder is not 'little'"),
@@ -218,6 +231,23 @@ def test_bad_files(tmp_path, data, said):
     path = tmp_path / "bad.bin"
     path.write_bytes(data)
     check_refused(read_torch_zip, path, said)
+
+
+def test_what_torch_writes_beside_the_numbers(tmp_path):
+    path = tmp_path / "good.bin"
+    path.write_bytes(
+        archive(
+            version=b"3\n",
+            byteorder=b"little",
+            **{
+                ".format_version": b"1",
+                ".storage_alignment": b"64",
+                ".data/serialization_id": b"7",
+            },
+        )
+    )
+    assert read_torch_zip(path).tensors["a"].data.tolist() == [0, 0]
+    assert torch.load(path, weights_only=True)["a"].tolist() == [0, 0]
 
 
 def test_small_overlaps_are_honoured(tmp_path):
