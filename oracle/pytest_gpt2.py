@@ -15,6 +15,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gpt2", "is this GPT-2 right? (python -m oracle judge, as tests)")
     group.addoption("--gpt2-subject", metavar="MODULE:ATTRIBUTE", help="a Python object to judge")
     group.addoption("--gpt2-command", metavar="LINE", help="a program to judge")
+    # The names of `oracle.conformance._sizes`, which is not imported here.
+    group.addoption(
+        "--gpt2-sizes",
+        choices=("toy", "borders", "gpt2"),
+        default="borders",
+        help="how large the models are, and all below it (borders)",
+    )
     group.addoption("--gpt2-examples", type=int, metavar="N", help="how many for each check")
 
 

@@ -1,14 +1,15 @@
 """Conformance: the checks, what they find of a subject, and what that says of it.
 
-A `Check` draws examples, asks the subject and judges its answers; `CHECKS` are all of them. `judge`
-asks them and gives a `Judgement`: each `Outcome`, where the model first goes wrong, and which known
-bug that looks like.
+A `Check` draws examples, asks the subject and judges its answers; `CHECKS` are all of them, and
+`checks_at` those up to one of `SIZES`. `judge` asks them and gives a `Judgement`: each `Outcome`,
+where the model first goes wrong, and which known bug that looks like.
 """
 
-from oracle.conformance._catalogue import CHECKS, named
+from oracle.conformance._catalogue import CHECKS, checks_at, named
 from oracle.conformance._check import MATCH, MISMATCH, TIE, Check, Finding
 from oracle.conformance._judge import Judgement, judge
 from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome
+from oracle.conformance._sizes import SIZES
 
 __all__ = [
     "CHECKS",
@@ -16,6 +17,7 @@ __all__ = [
     "MISMATCH",
     "NOT_OFFERED",
     "RIGHT",
+    "SIZES",
     "TIE",
     "UNDECIDED",
     "WRONG",
@@ -23,6 +25,7 @@ __all__ = [
     "Finding",
     "Judgement",
     "Outcome",
+    "checks_at",
     "judge",
     "named",
 ]

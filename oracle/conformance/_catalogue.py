@@ -1,9 +1,11 @@
 """All checks, in the order in which they are asked."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from importlib import import_module
 
 from oracle.conformance._check import Check
+from oracle.conformance._sizes import DEFAULT, up_to_size
 
 MODULES = (
     "ops",
@@ -25,9 +27,21 @@ CHECKS: tuple[Check, ...] = tuple(
 
 
 def named(*patterns: str) -> tuple[Check, ...]:
-    """The checks whose names fit one of the patterns, as in a shell.
+    """The checks of any size whose names fit one of the patterns, as in a shell.
 
     >>> [check.name for check in named("cache/*", "ops/gelu")]
     ['ops/gelu', 'cache/one by one', 'cache/in pieces', 'cache/padding']
     """
     return tuple(check for check in CHECKS if any(fnmatch(check.name, p) for p in patterns))
+
+
+def checks_at(size: str = DEFAULT, patterns: Sequence[str] = ()) -> tuple[Check, ...]:
+    """The checks of this size and of the smaller ones; only those that fit a pattern, if any.
+
+    Raises ValueError for an unknown size.
+
+    >>> [check.name for check in checks_at("toy", ["cache/*"])]
+    ['cache/one by one', 'cache/in pieces', 'cache/padding']
+    """
+    sizes = up_to_size(size)
+    return tuple(check for check in named(*(patterns or "*")) if check.size in sizes)

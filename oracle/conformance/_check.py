@@ -35,7 +35,8 @@ class Check:
     answer(subject, example): what the subject makes of it, copied; whatever it raises is its
     answer too. judge(dtype, example, answer): against the reference. distance(dtype, example,
     one, other): how far two answers are apart, in the same unit as Finding.error; at most 1 where
-    rounding may account for it. count: how many examples are tried by default.
+    rounding may account for it. count: how many examples are tried by default. size: of
+    `oracle.conformance._sizes.SIZES`, the smallest for which it is asked.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Check:
     judge: Callable[[str, Any, Any], Finding]
     distance: Callable[[str, Any, Any, Any], float]
     count: int = 100
+    size: str = "toy"
 
     @property
     def area(self) -> str:

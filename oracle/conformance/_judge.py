@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from oracle.adapters.subject import Subject
-from oracle.conformance._catalogue import CHECKS
+from oracle.conformance._catalogue import checks_at
 from oracle.conformance._check import MISMATCH, Check
 from oracle.conformance._checks import model
 from oracle.conformance._diagnosis import Suspect, suspects
@@ -48,7 +48,7 @@ class Judgement:
 
 def judge(
     subject: Subject,
-    checks: Sequence[Check] = CHECKS,
+    checks: Sequence[Check] = checks_at(),
     *,
     count: int | None = None,
     told: Callable[[Outcome], None] = lambda outcome: None,

@@ -15,7 +15,7 @@ from oracle.adapters.program import command
 from oracle.adapters.subject import NoSubject, Subject
 from oracle.bounds._rounding import FORMATS
 from oracle.conformance import _power as power
-from oracle.conformance._catalogue import CHECKS, named
+from oracle.conformance._catalogue import checks_at
 from oracle.conformance._html import page
 from oracle.conformance._judge import Judgement, judge
 from oracle.conformance._mutants_page import first_seen, seen_of
@@ -24,6 +24,7 @@ from oracle.conformance._outcome import RIGHT, UNDECIDED, WRONG
 from oracle.conformance._plots import NoPlots, require_matplotlib
 from oracle.conformance._readings import lines
 from oracle.conformance._replay import save_failures
+from oracle.conformance._sizes import DEFAULT, SIZES
 from oracle.conformance._table import as_data, head, line, summary
 from oracle.golden._vectors import write
 
@@ -45,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _judge(given: argparse.Namespace) -> int:
-    checks = named(*given.only) if given.only else CHECKS
+    checks = checks_at(given.sizes, given.only or ())
     if not checks:
-        known = ", ".join(check.name for check in CHECKS)
-        raise NoSubject(f"no check fits --only {' '.join(given.only)}; they are {known}")
+        names = ", ".join(check.name for check in checks_at(given.sizes))
+        asked = f"--only {' '.join(given.only)} at --sizes {given.sizes}"
+        raise NoSubject(f"no check fits {asked}; they are {names}")
     if given.device == "cuda" and not torch.cuda.is_available():
         raise NoSubject("no GPU is to be had here, so nothing was checked; leave out --device cuda")
     if given.html:
@@ -153,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         "--command", metavar="LINE", help="a program that answers JSON lines (no shell)"
     )
     judging.add_argument("--only", nargs="+", metavar="PATTERN", help='checks, as in "model/*"')
+    judging.add_argument(
+        "--sizes", choices=SIZES, default=DEFAULT, help=f"how large, and all below it ({DEFAULT})"
+    )
     judging.add_argument("--examples", type=_count, metavar="N", help="how many for each check")
     judging.add_argument("--seconds", type=_seconds, default=20.0, help="limit of a call (20)")
     judging.add_argument("--dtype", choices=FORMATS, help="handed to a subject that is a function")

@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(
     from oracle.adapters.own_process import isolated
     from oracle.adapters.program import command
     from oracle.adapters.subject import NoSubject
-    from oracle.conformance._catalogue import CHECKS
+    from oracle.conformance._catalogue import checks_at
 
     config.stash[OPENED] = ExitStack()
     config.stash[OUTCOMES] = []
@@ -34,7 +34,8 @@ def pytest_collection_modifyitems(
         config.stash[SUBJECT] = config.stash[OPENED].enter_context(opened)
     except NoSubject as error:
         raise pytest.UsageError(str(error)) from error
-    items += [CheckItem.from_parent(session, name=f"gpt2[{c.name}]", check=c) for c in CHECKS]
+    checks = checks_at(config.getoption("gpt2_sizes"))
+    items += [CheckItem.from_parent(session, name=f"gpt2[{c.name}]", check=c) for c in checks]
 
 
 class CheckItem(pytest.Item):
