@@ -6,6 +6,7 @@
   be, for property tests of one's own.
 - `model`, `ops`, `decoding`, `tokenizer`, `perplexity`, `audit`: the reference in PyTorch; `fast`
   is the same model with a fixed cache and CUDA graphs.
+- `checkpoints`: models as files that other programs load.
 - `mutants`, `golden`: known bugs, and small models with every number on the way.
 - `adapters`, `conformance`: implementations as subjects; checks, verdicts, reports.
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         adapters,
         audit,
         bounds,
+        checkpoints,
         conformance,
         decoding,
         fast,
@@ -51,6 +53,7 @@ __all__ = [
     "adapters",
     "audit",
     "bounds",
+    "checkpoints",
     "conformance",
     "decoding",
     "fast",
