@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from oracle.adapters.answers import array, flat
+from oracle.adapters.claims import as_plain
 from oracle.adapters.guard import Misbehaviour, guarded
 from oracle.adapters.subject import FUNCTIONS, NoSubject, Subject, load
 
@@ -112,6 +113,7 @@ def _offer(subject: Subject) -> dict[str, Any]:
         "functions": functions + [f"ops.{name}" for name in subject.ops],
         "decoders": [str(name) for name in subject.decoders],
         "settings": [str(name) for name in subject.settings],
+        "claims": as_plain(subject.claims),
     }
 
 

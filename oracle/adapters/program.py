@@ -70,7 +70,8 @@ def _subject(line: str, conversation: Conversation, shelf: Shelf) -> Subject:
         else:
             known = f"{', '.join(FUNCTIONS)} and ops.…"
             raise NoSubject(f"{line} offers {name!r}; the functions are {known}")
-    kept = {key: offer[key] for key in ("name", "dtype", "decoders", "settings") if key in offer}
+    keys = ("name", "dtype", "decoders", "settings", "claims")
+    kept = {key: offer[key] for key in keys if key in offer}
     kept["name"] = str(kept.get("name", line))
     return as_subject(kept | given, name=line)
 

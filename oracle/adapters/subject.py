@@ -8,10 +8,11 @@ undecided; any other exception is wrong there.
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import FunctionType
 from typing import Any
 
+from oracle.adapters.claims import EVERYTHING, Claims, read_claims
 from oracle.bounds._rounding import FORMATS
 
 
@@ -57,6 +58,9 @@ class Subject:
 
     decoders: which decoders `generate` has, of `strategies.decoding_problems.DECODERS`.
     settings: which settings `generate` and `process` know.
+    claims: what it can do of all that; see `Claims`. What it does not claim is not judged. Without
+        them, models of no layers, of width 1 and of one token are drawn too, under every switch
+        that `GPT2Config` has, with heads tied and untied, in batches padded anywhere.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Subject:
     perplexity: Callable[..., Any] | None = None
     decoders: Sequence[str] = ()
     settings: Sequence[str] = ()
+    claims: Claims = EVERYTHING
 
     def function(self, name: str) -> Callable[..., Any] | None:
         """What is offered under this name; "ops.gelu" is an op's.
@@ -101,7 +106,8 @@ FUNCTIONS = (
 def as_subject(offer: Any, *, name: str) -> Subject:
     """A Subject of anything that has some of its fields: a module, an object, a mapping.
 
-    Raises NoSubject where it offers no function, or claims a dtype that is not known.
+    Its claims may be a dict. Raises NoSubject where it offers no function, where its dtype is not
+    known, and for claims that contradict each other or the offer.
 
     >>> as_subject({"logits": len}, name="mine").function("logits") is len
     True
@@ -111,7 +117,7 @@ def as_subject(offer: Any, *, name: str) -> Subject:
     oracle.adapters.subject.NoSubject: mine offers nothing to judge; give it at least one of logits, step, process, generate, draw, encode, decode, perplexity, ops
     """  # noqa: E501
     if isinstance(offer, Subject):
-        return offer
+        return _within_claims(offer, name=name)
 
     def field_of(key: str) -> Any:
         return offer.get(key) if isinstance(offer, Mapping) else getattr(offer, key, None)
@@ -137,7 +143,38 @@ def as_subject(offer: Any, *, name: str) -> Subject:
         raise NoSubject(
             f"dtype of {name} is {given['dtype']!r}; expected one of {', '.join(FORMATS)}"
         )
-    return Subject(**given)
+    try:
+        given["claims"] = read_claims(given.get("claims"))
+    except ValueError as error:
+        raise NoSubject(f"claims of {name}: {error}") from error
+    return _within_claims(Subject(**given), name=name)
+
+
+def _within_claims(subject: Subject, *, name: str) -> Subject:
+    """The subject with no decoders and settings but those that it claims."""
+    claims = subject.claims
+    if claims.dtypes is not None and subject.dtype not in claims.dtypes:
+        raise NoSubject(
+            f"claims of {name}: dtypes are {', '.join(claims.dtypes)}, but its dtype is "
+            f"{subject.dtype}; offer it in one that it claims"
+        )
+    if claims.decoders is not None and not (subject.generate or subject.draw):
+        raise NoSubject(
+            f"claims of {name}: decoders are {', '.join(claims.decoders)}, but it offers no "
+            "generate; offer it, or leave the claim out"
+        )
+    narrowed: dict[str, Any] = {}
+    for key in ("decoders", "settings"):
+        claimed, offered = getattr(claims, key), tuple(getattr(subject, key))
+        if claimed is None or claimed == offered:
+            continue
+        if offered and (more := [value for value in claimed if value not in offered]):
+            raise NoSubject(
+                f"claims of {name}: {key} has {more[0]}, which is not among the {key} that it "
+                f"offers: {', '.join(offered)}"
+            )
+        narrowed[key] = claimed
+    return replace(subject, **narrowed) if narrowed else subject
 
 
 def load(path: str, **options: Any) -> Subject:

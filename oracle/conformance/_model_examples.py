@@ -11,6 +11,7 @@ import torch
 from hypothesis import strategies as st
 
 from oracle import model
+from oracle.adapters.claims import EVERYTHING, RELEASED_FLAGS, Claims
 from oracle.adapters.guard import Misbehaviour, apart
 from oracle.adapters.subject import Subject
 from oracle.bounds._compare import excess
@@ -27,12 +28,9 @@ MOST_GAPS = 3
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 # The switches as all four released models have them.
 RELEASED: dict[str, Any] = {
-    "n_inner": None,
+    **RELEASED_FLAGS,
     "activation_function": "gelu_new",
     "layer_norm_epsilon": 1e-5,
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "reorder_and_upcast_attn": False,
     "tie_word_embeddings": True,
 }
 
@@ -60,7 +58,8 @@ class ModelExample:
 
     def ask(self, subject: Subject) -> Array:
         """The subject's logits."""
-        return subject.logits(self.config, self.weights, self.batch.tokens, self.batch.mask)
+        mask = self.batch.mask if subject.claims.mask else None
+        return subject.logits(self.config, self.weights, self.batch.tokens, mask)
 
 
 @st.composite
@@ -73,23 +72,37 @@ def model_examples(
     layers: Sequence[int] = range(4),
     positions: Sequence[int] = range(1, 11),
     max_rows: int = 2,
+    claims: Claims = EVERYTHING,
     **fields: Any,
 ) -> ModelExample:
     """Examples whose weights are exact in dtype; `fields` are those of `configs`.
 
+    They are moved within the claims, by `Claims.nearest`; `claimed_examples` sees to the paddings.
     With its padding, a batch is at most n_positions wide: many implementations end there.
     """
     sizes = {"n_layer": layers, "n_positions": positions}
     drawn_sizes = {name: draw(st.sampled_from(some)) for name, some in sizes.items()}
-    config = draw(configs(**drawn_sizes, **fields))
+    wanted = draw(configs(**drawn_sizes, **fields))
+    config = claims.nearest(wanted)
     drawn = draw(weights(config, kinds=kinds))
     if dtype not in ("float32", "float64"):
         drawn = exact_in(dtype, drawn)
-    columns = config["n_positions"]
+    # A context that is fixed may be far longer than a toy's row.
+    columns = min(wanted["n_positions"], config["n_positions"])
     gaps = 0 if tuple(paddings) == ("none",) else min(MOST_GAPS, columns - 1)
     room = config | {"n_positions": columns - gaps}
-    batch = draw(batches(room, max_rows=max_rows, max_padding=gaps, paddings=paddings))
+    batch = draw(batches(room, max_rows=claims.rows(max_rows), max_padding=gaps, paddings=paddings))
     return ModelExample(config, drawn, batch)
+
+
+def claimed_examples(
+    subject: Subject, *, paddings: Sequence[str] = ("none",), **drawn: Any
+) -> "st.SearchStrategy[ModelExample] | None":
+    """`model_examples` within the subject's claims; None where it claims none of the paddings."""
+    claimed = subject.claims.paddings(paddings)
+    if not claimed:
+        return None
+    return model_examples(subject.dtype, paddings=claimed, claims=subject.claims, **drawn)
 
 
 def exact_in(dtype: str, drawn: Weights) -> Weights:

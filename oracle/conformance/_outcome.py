@@ -87,7 +87,7 @@ def run(
 
 def _examples(check: Check, subject: Subject, count: int) -> list[Any]:
     """The examples that subjects offering the same have in common, with what is known of them."""
-    offers = subject.dtype, tuple(subject.decoders), tuple(subject.settings)
+    offers = subject.dtype, tuple(subject.decoders), tuple(subject.settings), subject.claims
     key = check.name, *offers, count
     if key not in _COLLECTED:
         _COLLECTED[key] = collect(check.examples(subject), count)

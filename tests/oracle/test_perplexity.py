@@ -13,13 +13,14 @@ from npgpt._config import from_json
 from npgpt._gpt import GPT
 from npgpt.model._parameters import from_arrays
 from oracle import model
+from oracle.adapters.subject import Subject
 from oracle.bounds._compare import excess
 from oracle.conformance._checks.perplexity import text_scores
 from oracle.perplexity import log_probabilities, perplexity, windows
 from tests.helpers.device import DEVICE
 
 whole_models = settings(max_examples=settings.default.max_examples // 4)
-examples = st.booleans().flatmap(lambda one: text_scores("float64", one_window=one))
+examples = st.booleans().flatmap(lambda one: text_scores(Subject("any", "float64"), one_window=one))
 
 
 def tensors(example):

@@ -10,9 +10,9 @@ from oracle.adapters.subject import Subject
 from oracle.conformance._check import Check, Finding
 from oracle.conformance._model_examples import (
     ModelExample,
+    claimed_examples,
     distance_of_logits,
     judge_logits,
-    model_examples,
 )
 from oracle.strategies._tokens import PADDINGS, chunkings
 
@@ -33,7 +33,7 @@ class CacheExample:
                 self.whole.config,
                 self.whole.weights,
                 batch.tokens[:, start:end],
-                batch.mask[:, :end],
+                batch.mask[:, :end] if subject.claims.mask else None,
                 cache,
             )
             found.append(logits)
@@ -43,13 +43,22 @@ class CacheExample:
             return found  # arrays that do not fit each other: the judge says so
 
 
-@st.composite
-def cache_examples(draw: st.DrawFn, dtype: str, *, single: bool, **drawn: Any) -> CacheExample:
+def cache_examples(
+    subject: Subject, *, single: bool, **drawn: Any
+) -> "st.SearchStrategy[CacheExample] | None":
     """Model examples in chunks of any sizes, or of one token each with `single`.
 
-    They have a layer at least: without one there is nothing to keep.
+    They have a layer at least: without one there is nothing to keep. None where none is claimed.
     """
-    whole = draw(model_examples(dtype, kinds=("trained",), layers=(1, 2, 3), **drawn))
+    wholes = claimed_examples(subject, kinds=("trained",), layers=(1, 2, 3), **drawn)
+    return None if wholes is None else _in_chunks(wholes, single=single)
+
+
+@st.composite
+def _in_chunks(
+    draw: st.DrawFn, wholes: "st.SearchStrategy[ModelExample]", *, single: bool
+) -> CacheExample:
+    whole = draw(wholes)
     width = whole.batch.tokens.shape[1]
     return CacheExample(whole, (1,) * width if single else draw(chunkings(width)))
 
@@ -67,7 +76,7 @@ def _check(name: str, asks: str, **drawn: Any) -> Check:
         f"cache/{name}",
         asks,
         "step",
-        lambda subject: cache_examples(subject.dtype, **drawn),
+        lambda subject: cache_examples(subject, **drawn),
         lambda subject, example: example.ask(subject),
         _judge,
         _distance,

@@ -9,9 +9,9 @@ from oracle.conformance._model_examples import (
     PLAIN,
     RELEASED,
     ModelExample,
+    claimed_examples,
     distance_of_logits,
     judge_logits,
-    model_examples,
 )
 from oracle.strategies._tokens import PADDINGS
 from oracle.strategies._weights import KINDS
@@ -36,7 +36,7 @@ def _check(
         f"model/{name}",
         asks,
         "logits",
-        lambda subject: model_examples(subject.dtype, **drawn),
+        lambda subject: claimed_examples(subject, **drawn),
         lambda subject, example: example.ask(subject),
         judge,
         distance_of_logits,

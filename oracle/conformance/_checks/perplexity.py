@@ -74,15 +74,27 @@ def _measured(example: TextScore, dtype: str) -> Reference:
     return Reference(-float(np.mean(likely)), float(np.mean(allowed)) + roundings)
 
 
+def text_scores(subject: Subject, *, one_window: bool) -> "st.SearchStrategy[TextScore] | None":
+    """Rows that fit the context, or of up to three contexts; shrinks to two tokens.
+
+    None where no claimed context holds two.
+    """
+    if subject.claims.context(2) < 2:
+        return None
+    return _text_scores(subject, one_window=one_window)
+
+
 @st.composite
-def text_scores(draw: st.DrawFn, dtype: str, *, one_window: bool) -> TextScore:
-    """Rows that fit the context, or of up to three contexts; shrinks to two tokens."""
-    config = draw(configs(max_layer=2, max_positions=6).filter(lambda c: c["n_positions"] > 1))
+def _text_scores(draw: st.DrawFn, subject: Subject, *, one_window: bool) -> TextScore:
+    wanted = draw(configs(max_layer=2, max_positions=6).filter(lambda c: c["n_positions"] > 1))
+    config, dtype = subject.claims.nearest(wanted), subject.dtype
     drawn = draw(weights(config, kinds=KINDS))
     if dtype not in ("float32", "float64"):
         drawn = exact_in(dtype, drawn)
     limit = config["n_positions"]
-    longest = limit if one_window else 3 * limit + 2
+    # A context that is fixed may be far longer than a toy's text.
+    short = min(limit, wanted["n_positions"])
+    longest = short if one_window else limit + 2 * short + 2
     length = draw(st.integers(2 if one_window else limit + 2, longest))
     rng = np.random.default_rng(draw(st.integers(0, MAX_SEED)))
     tokens = rng.integers(0, config["vocab_size"], length)
@@ -149,7 +161,7 @@ def _check(name: str, asks: str, *, one_window: bool) -> Check:
         f"perplexity/{name}",
         asks,
         "perplexity",
-        lambda subject: text_scores(subject.dtype, one_window=one_window),
+        lambda subject: text_scores(subject, one_window=one_window),
         _ask,
         judge,
         distance,

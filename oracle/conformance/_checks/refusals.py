@@ -8,12 +8,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from oracle.adapters.guard import RAISED, Misbehaviour
+from oracle.adapters.subject import Subject
 from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
 from oracle.conformance._model_examples import (
     RELEASED,
     ModelExample,
+    claimed_examples,
     distance_of_logits,
-    model_examples,
 )
 from oracle.strategies._tokens import Batch
 from oracle.strategies._weights import Weights
@@ -56,13 +57,13 @@ class Refusal:
 
 
 @st.composite
-def refusals(draw: st.DrawFn, dtype: str) -> Refusal:
+def refusals(draw: st.DrawFn, subject: Subject) -> Refusal:
     """Examples with one thing wrong.
 
     No side is 1, or a tensor too wide would fit by broadcasting.
     """
     sides = {"n_embd": 4, "n_head": 2, "vocab_size": 5}
-    example = draw(model_examples(dtype, kinds=("trained",), **RELEASED, **sides))
+    example = draw(claimed_examples(subject, kinds=("trained",), **RELEASED, **sides))
     return Refusal(
         draw(st.sampled_from(REFUSALS)), example, draw(st.sampled_from(sorted(example.weights)))
     )
@@ -91,7 +92,7 @@ CHECKS = (
         "model/refusals",
         "what has no answer is refused, not answered",
         "logits",
-        lambda subject: refusals(subject.dtype),
+        lambda subject: refusals(subject),
         lambda subject, refusal: refusal.spoilt().ask(subject),
         _judge_refusal,
         _distance_of_refusals,

@@ -11,7 +11,7 @@ from oracle.adapters.subject import Subject
 from oracle.bounds._compare import excess
 from oracle.bounds._rounding import Array
 from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
-from oracle.conformance._model_examples import ModelExample, model_examples, not_logits
+from oracle.conformance._model_examples import ModelExample, claimed_examples, not_logits
 
 
 def _ask_twice(subject: Subject, pair: tuple[ModelExample, ModelExample]) -> list[Array]:
@@ -44,7 +44,7 @@ CHECKS = (
         "model/repeatable",
         "the same call again, after another one, gives the same",
         "logits",
-        lambda subject: st.tuples(*[model_examples(subject.dtype, kinds=("trained",))] * 2),
+        lambda subject: st.tuples(*[claimed_examples(subject, kinds=("trained",))] * 2),
         _ask_twice,
         _judge_twice,
         _distance_twice,
