@@ -1,5 +1,7 @@
 """Oracle: judges any GPT-2 implementation, and says how wrong honest arithmetic may be.
 
+- `check_op("gelu_new", kernel)`: holds one function to an op of GPT-2, for a test of one's own;
+  `assert_within_rounding(actual, reference, bound)` does so with any reference and bound.
 - `judge(subject)`: puts every check before an implementation; `Subject` says what that may offer,
   `load` takes it from a module. On the command line: `python -m oracle`.
 - `strategies`, `bounds`: what to draw with Hypothesis, and how large an honest rounding error may
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
         tokenizer,
     )
     from oracle.adapters import Subject, load
+    from oracle.bounds import assert_within_rounding
+    from oracle.conformance._check_op import OpResult, WrongOp, check_op
     from oracle.conformance._judge import Judgement, judge
 
 # That of npgpt too: the two are released together.
@@ -48,11 +52,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Judgement",
+    "OpResult",
     "Subject",
+    "WrongOp",
     "__version__",
     "adapters",
+    "assert_within_rounding",
     "audit",
     "bounds",
+    "check_op",
     "checkpoints",
     "conformance",
     "decoding",
@@ -70,7 +78,11 @@ __all__ = [
 
 _DEFINED_IN = {
     "Judgement": "conformance",
+    "OpResult": "conformance",
     "Subject": "adapters",
+    "WrongOp": "conformance",
+    "assert_within_rounding": "bounds",
+    "check_op": "conformance",
     "judge": "conformance",
     "load": "adapters",
 }

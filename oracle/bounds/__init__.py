@@ -2,7 +2,8 @@
 
 Each function named as an op gives, for the arguments of that op and a dtype, the largest error that
 honest arithmetic in that dtype may make, element by element. `excess` compares with it: at most 1
-is within. `noise_floor` measures what rounding does to whole models, one example at a time.
+is within, which `assert_within_rounding` asserts. `noise_floor` measures what rounding does to
+whole models, one example at a time.
 
 >>> import numpy as np
 >>> from oracle import bounds
@@ -15,6 +16,7 @@ True
 from typing import TYPE_CHECKING
 
 from oracle._lazy import lazy
+from oracle.bounds._assertion import assert_within_rounding
 
 # By name, since each of these four is also the name of its module.
 from oracle.bounds._attention import attention
@@ -34,6 +36,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "Measured",
+    "assert_within_rounding",
     "attention",
     "embedding",
     "excess",
