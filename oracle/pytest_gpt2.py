@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how large the models are, and all below it (borders)",
     )
     group.addoption("--gpt2-examples", type=int, metavar="N", help="how many for each check")
+    group.addoption("--gpt2-seed", type=int, metavar="N", help="which examples")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,6 +14,7 @@ from oracle.conformance._catalogue import checks_at
 from oracle.conformance._check import MISMATCH, Check
 from oracle.conformance._checks import model
 from oracle.conformance._diagnosis import Suspect, suspects
+from oracle.conformance._explore import fresh_seed
 from oracle.conformance._localise import Divergence, depths, localise
 from oracle.conformance._model_examples import ModelExample, not_logits
 from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome, Seen, run
@@ -29,7 +30,7 @@ class Judgement:
 
     divergence: where the model first goes wrong, where its logits are. by_depth: for that model
     with 0, 1, 2 … layers, the largest error and what rounding allows. suspects: the known bugs, the
-    likeliest first. about: versions, device and time.
+    likeliest first. seed: of the examples. about: versions, device and time.
     """
 
     subject: Subject
@@ -37,13 +38,14 @@ class Judgement:
     divergence: Divergence | None = None
     by_depth: tuple[tuple[float, float], ...] = ()
     suspects: tuple[Suspect, ...] = ()
+    seed: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
         """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran."""
-        found = {outcome.verdict for outcome in self.outcomes}
-        return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in found), NOT_OFFERED)
+        verdicts = {outcome.verdict for outcome in self.outcomes}
+        return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in verdicts), NOT_OFFERED)
 
 
 def judge(
@@ -51,18 +53,23 @@ def judge(
     checks: Sequence[Check] = checks_at(),
     *,
     count: int | None = None,
-    told: Callable[[Outcome], None] = lambda outcome: None,
+    seed: int | None = None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Judgement:
     """Ask all checks, `count` examples each (by default, each check's own number).
 
-    subject: guarded. told: called with each outcome as it comes.
+    subject: guarded. seed: says which examples, the same for the same seed and version; by default
+    one that nobody could know, so that no table of answers prepares for it. on_outcome: called with
+    each outcome as it comes.
     """
+    seed = fresh_seed() if seed is None else seed
     began, outcomes = time.monotonic(), []
     for check in checks:
-        outcomes.append(run(check, subject, count=count))
-        told(outcomes[-1])
-    found = judgement_of(subject, outcomes)
-    return replace(found, about=found.about | {"seconds": round(time.monotonic() - began, 1)})
+        outcomes.append(run(check, subject, count=count, seed=seed))
+        on_outcome(outcomes[-1])
+    judgement = judgement_of(subject, outcomes)
+    took = {"seconds": round(time.monotonic() - began, 1)}
+    return replace(judgement, seed=seed, about=judgement.about | took)
 
 
 def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
@@ -77,7 +84,7 @@ def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
         localise(subject, failing, dtype=subject.dtype) if failing else None,
         tuple(depths(subject, deepest, dtype=subject.dtype)) if deepest else (),
         tuple(suspects(outcomes, subject.dtype, MUTANTS)),
-        about(),
+        about=about(),
     )
 
 

@@ -60,17 +60,22 @@ class Outcome:
 
 
 def run(
-    check: Check, subject: Subject, *, count: int | None = None, shrink: bool = True
+    check: Check,
+    subject: Subject,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    shrink: bool = True,
 ) -> Outcome:
     """Ask the check of the subject, with `count` examples (by default the check's own number).
 
-    shrink: look for a smaller example where one fails.
+    seed: says which examples. shrink: look for a smaller example where one fails.
     """
     strategy = None if subject.function(check.needs) is None else check.examples(subject)
     if strategy is None:
         return Outcome(check, NOT_OFFERED)
     count, seen = count or check.count, []
-    for example in _examples(check, subject, count):
+    for example in _examples(check, subject, count, seed):
         seen.append(look(check, subject, example))
         deaths = sum(_dead(one) for one in seen)
         if deaths >= MOST_DEATHS or _hung(seen[-1]):
@@ -79,18 +84,20 @@ def run(
     worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
     if worst and shrink and not _dead(worst):
         known = [one.finding.verdict == MISMATCH for one in seen]
-        found = smallest(strategy, count, lambda e: _fails(check, subject, e), known=known)
+        found = smallest(
+            strategy, count, lambda e: _fails(check, subject, e), seed=seed, known=known
+        )
         again = None if found is None else look(check, subject, found)
         worst = again if again and again.finding.verdict == MISMATCH else worst
     return Outcome(check, verdict, tuple(seen), worst)
 
 
-def _examples(check: Check, subject: Subject, count: int) -> list[Any]:
+def _examples(check: Check, subject: Subject, count: int, seed: int) -> list[Any]:
     """The examples that subjects offering the same have in common, with what is known of them."""
     offers = subject.dtype, tuple(subject.decoders), tuple(subject.settings), subject.claims
-    key = check.name, *offers, count
+    key = check.name, *offers, count, seed
     if key not in _COLLECTED:
-        _COLLECTED[key] = collect(check.examples(subject), count)
+        _COLLECTED[key] = collect(check.examples(subject), count, seed)
     return _COLLECTED[key]
 
 

@@ -4,7 +4,9 @@
 is given.
 """
 
+import hashlib
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 SUBJECT = pytest.StashKey[Any]()
 OPENED = pytest.StashKey[ExitStack]()
 OUTCOMES = pytest.StashKey[list[Any]]()
+SEED = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,6 +32,7 @@ def pytest_collection_modifyitems(
 
     config.stash[OPENED] = ExitStack()
     config.stash[OUTCOMES] = []
+    config.stash[SEED] = _seed(config)
     try:
         opened = isolated(path) if path else command(line)
         config.stash[SUBJECT] = config.stash[OPENED].enter_context(opened)
@@ -36,6 +40,17 @@ def pytest_collection_modifyitems(
         raise pytest.UsageError(str(error)) from error
     checks = checks_at(config.getoption("gpt2_sizes"))
     items += [CheckItem.from_parent(session, name=f"gpt2[{c.name}]", check=c) for c in checks]
+
+
+def _seed(config: pytest.Config) -> int:
+    """The seed that was asked for, or a fresh one; all processes of pytest-xdist have the same."""
+    from oracle.conformance._explore import fresh_seed
+
+    seed: int | None = config.getoption("gpt2_seed")
+    if seed is not None:
+        return seed
+    run = getattr(config, "workerinput", {}).get("testrunuid")
+    return fresh_seed() if run is None else int(hashlib.sha256(run.encode()).hexdigest()[:8], 16)
 
 
 class CheckItem(pytest.Item):
@@ -51,12 +66,14 @@ class CheckItem(pytest.Item):
         from oracle.conformance._table import head, line
 
         subject, count = self.config.stash[SUBJECT], self.config.getoption("gpt2_examples")
-        outcome = run(self.check, subject, count=count)
+        seed = self.config.stash[SEED]
+        outcome = run(self.check, subject, count=count, seed=seed)
         self.config.stash[OUTCOMES].append(outcome)
         if outcome.verdict == NOT_OFFERED:
             pytest.skip(f"{subject.name} does not offer what {self.check.name} asks of")
         if outcome.verdict != RIGHT:
             shown = [f"{outcome.verdict}: {outcome.says}", head(), line(outcome)]
+            shown.append(f"    with --gpt2-seed={seed} the examples are the same again")
             if outcome.worst:
                 shown.append(f"    {outcome.worst.example!r}")
             pytest.fail("\n".join(shown), pytrace=False)
@@ -74,7 +91,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         from oracle.conformance._table import summary
 
         terminalreporter.section("gpt2")
-        terminalreporter.write_line(summary(judgement_of(config.stash[SUBJECT], outcomes)))
+        judgement = judgement_of(config.stash[SUBJECT], outcomes)
+        terminalreporter.write_line(summary(replace(judgement, seed=config.stash[SEED])))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -51,6 +51,8 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
     versions = ", ".join(f"{name} {v}" for name, v in about["versions"].items())
     seconds = f"; {about['seconds']} s" if "seconds" in about else ""
     lines += ["", f"Python {about['python']}, {about['machine']}, {versions}{seconds}"]
+    if judgement.seed is not None:
+        lines += [f"seed {judgement.seed}: with --seed {judgement.seed} the examples are the same"]
     if not about["cuda"]:
         lines += ["no GPU here: nothing was checked on CUDA"]
     return "\n".join(lines)
@@ -72,6 +74,7 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
         "subject": subject.name,
         "dtype": subject.dtype,
         "verdict": judgement.verdict,
+        "seed": judgement.seed,
         "checks": [_outcome_data(outcome) for outcome in judgement.outcomes],
         "divergence": _divergence_data(judgement),
         "by_depth": [

@@ -1,8 +1,9 @@
+import importlib
 import random
 
 from hypothesis import strategies as st
 
-from oracle.conformance._explore import collect, smallest
+from oracle.conformance._explore import collect, fresh_seed, smallest
 
 LISTS = st.lists(st.integers(0, 99))
 
@@ -51,3 +52,23 @@ def test_what_is_known_of_the_first_examples_is_not_asked_again():
     first = collect(LISTS, 50)[known.index(True)]
     assert asked[0] == first or sum(asked[0]) <= sum(first)
     assert len(asked) < 300
+
+
+def test_another_seed_is_other_examples_and_the_same_seed_the_same():
+    assert collect(LISTS, 50, 1) == collect(LISTS, 50, 1) != collect(LISTS, 50)
+    assert collect(LISTS, 50, 2) not in (collect(LISTS, 50, 1), collect(LISTS, 50))
+    met = []
+    assert smallest(LISTS, 50, lambda example: met.append(example), seed=1) is None
+    assert met == collect(LISTS, 50, 1)
+    assert len({fresh_seed() for _ in range(20)}) > 15
+
+
+def test_the_examples_are_the_same_whatever_modules_are_loaded(tmp_path, monkeypatch):
+    wide = st.lists(st.one_of(st.integers(), st.floats(), st.text()))
+    before = collect(wide, 300)
+    (tmp_path / "full_of_constants.py").write_text(
+        "NUMBERS = " + repr([987_654_000 + i for i in range(500)]) + "\nWORD = 'unheard-of'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("full_of_constants")
+    assert repr(collect(wide, 300)) == repr(before)

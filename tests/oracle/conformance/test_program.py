@@ -63,7 +63,7 @@ def told(tmp_path, monkeypatch, capsys):
 
 
 def test_a_right_subject(oracle):
-    done = oracle("judge", "clean:subject", "--only", "model/*", "--examples", "5")
+    done = oracle("judge", "clean:subject", "--only", "model/*", "--examples", "5", "--seed", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert "theirs, float32: RIGHT" in done.stdout
 
@@ -73,7 +73,7 @@ def test_a_right_subject(oracle):
 
 def test_a_wrong_subject_with_all_its_reports(oracle, tmp_path):
     reports = ["--json", "o.json", "--html", "o.html", "--save", "failing"]
-    only = ["--only", "model/logits", "model/flags", "cache/*", "--examples", "12"]
+    only = ["--only", "model/logits", "model/flags", "cache/*", "--examples", "25", "--seed", "0"]
     done = oracle("judge", "wrong", *only, *reports)
     assert (done.returncode, done.stderr) == (1, "")
     assert "theirs, float32: WRONG" in done.stdout
@@ -89,7 +89,17 @@ def test_a_wrong_subject_with_all_its_reports(oracle, tmp_path):
 
 
 def test_dtype_is_handed_on(oracle):
-    arguments = ["--only", "ops/*", "model/logits", "--examples", "3", "--dtype", "bfloat16"]
+    arguments = [
+        "--only",
+        "ops/*",
+        "model/logits",
+        "--examples",
+        "3",
+        "--seed",
+        "0",
+        "--dtype",
+        "bfloat16",
+    ]
     done = oracle("judge", "clean:subject", *arguments, "--quiet")
     assert done.returncode == 0
     assert done.stdout.startswith("\ntheirs, bfloat16: RIGHT")

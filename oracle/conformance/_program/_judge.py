@@ -1,0 +1,107 @@
+"""`python -m oracle judge`: is this GPT-2 right?"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oracle.adapters.own_process import SECONDS, isolated
+from oracle.adapters.program import command
+from oracle.adapters.subject import NoSubject, Subject
+from oracle.bounds._rounding import FORMATS
+from oracle.conformance._catalogue import checks_at
+from oracle.conformance._html import page
+from oracle.conformance._judge import Judgement, judge
+from oracle.conformance._outcome import RIGHT, UNDECIDED, WRONG
+from oracle.conformance._plots import require_matplotlib
+from oracle.conformance._program._arguments import count, seconds, seed
+from oracle.conformance._readings import lines
+from oracle.conformance._replay import save_failures
+from oracle.conformance._sizes import DEFAULT, SIZES
+from oracle.conformance._table import as_data, head, line, summary
+
+EXIT = {RIGHT: 0, WRONG: 1, UNDECIDED: 3}
+USAGE = 2
+ABOUT = """Judge a GPT-2, or the parts of one. What it does not offer is not judged. Exit code:
+0 right, 1 wrong, 3 undecided (too many ties), 2 no subject. oracle/adapters/subject.py says what a
+Python subject offers, oracle/adapters/PROTOCOL.md what a program in any language answers."""
+
+
+def add(commands: Any) -> None:
+    """The command, on the parser."""
+    parser = commands.add_parser("judge", help="is this GPT-2 right?", description=ABOUT)
+    option = parser.add_argument
+    option("subject", nargs="?", help="as in mypackage.adapter:subject")
+    option("--command", metavar="LINE", help="a program that answers JSON lines (no shell)")
+    option("--only", nargs="+", metavar="PATTERN", help='checks, as in "model/*"')
+    option("--sizes", choices=SIZES, default=DEFAULT, help=f"how large, with all below ({DEFAULT})")
+    option("--examples", type=count, metavar="N", help="how many for each check")
+    option("--seed", type=seed, metavar="N", help="of the examples; without it, a fresh one")
+    option("--seconds", type=seconds, default=SECONDS, help=f"limit of a call ({SECONDS:g})")
+    option("--dtype", choices=FORMATS, help="handed to a subject that is a function")
+    option("--device", help="handed to a subject that is a function: cpu, cuda")
+    option("--json", metavar="FILE", help="write all of it as JSON")
+    option("--html", metavar="FILE", help="write a report, one page for a browser")
+    option("--save", metavar="FOLDER", help="write what fails, and how to replay it")
+    option("--quiet", action="store_true", help="print only what is wrong, and the summary")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    checks = checks_at(given.sizes, given.only or ())
+    if not checks:
+        names = ", ".join(check.name for check in checks_at(given.sizes))
+        asked = f"--only {' '.join(given.only)} at --sizes {given.sizes}"
+        raise NoSubject(f"no check fits {asked}; they are {names}")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise NoSubject("no GPU is to be had here, so nothing was checked; leave out --device cuda")
+    if given.html:
+        require_matplotlib()
+    for path in filter(None, (given.json, given.html)):
+        if not Path(path).absolute().parent.is_dir():
+            raise NoSubject(f"{path} cannot be written: its folder is not there; make it first")
+    with _subject(given) as subject:
+        if not given.quiet:
+            _show(head())
+        found = judge(
+            subject,
+            checks,
+            count=given.examples,
+            seed=given.seed,
+            on_outcome=lambda outcome: None if given.quiet else _show(line(outcome)),
+        )
+        read = lines(subject, found.divergence) if found.divergence else []
+    if given.quiet:
+        _show("\n".join(line(o) for o in found.outcomes if o.verdict in (WRONG, UNDECIDED)))
+    print(f"\n{summary(found, read)}")
+    _write(given, found, read)
+    return EXIT.get(found.verdict, USAGE)
+
+
+def _show(text: str) -> None:
+    if text:
+        print(text, flush=True)
+
+
+def _subject(given: argparse.Namespace) -> AbstractContextManager[Subject]:
+    if bool(given.subject) == bool(given.command):
+        raise NoSubject('name one subject: module:attribute, or --command "program arguments"')
+    if given.command:
+        return command(given.command, seconds=given.seconds)
+    options = {"dtype": given.dtype, "device": given.device}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return isolated(given.subject, seconds=given.seconds, **chosen)
+
+
+def _write(given: argparse.Namespace, found: Judgement, read: Sequence[str]) -> None:
+    if given.save:
+        save_failures(found, Path(given.save))
+    if given.json:
+        text = json.dumps(as_data(found), indent=2, ensure_ascii=False) + "\n"
+        Path(given.json).write_text(text, encoding="utf-8")
+    if given.html:
+        Path(given.html).write_text(page(found, lines=read), encoding="utf-8")
