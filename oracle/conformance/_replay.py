@@ -1,8 +1,9 @@
-"""The smallest failing example of each check as files, and scripts that need no kit.
+"""Replay files: the smallest failing example of each check, and a script that needs no kit.
 
-A model is written as safetensors: the tensors `weights.NAME`, `tokens`, `mask`, the subject's
-`answer`, the oracle's `reference` logits in float64, how far off is `allowed`, and for cached steps
-`chunks`; the metadata say the rest, as JSON. Anything else is written as JSON.
+The arrays of an example are written as safetensors: of a model the tensors `weights.NAME`,
+`tokens`, `mask`, the subject's `answer`, the oracle's `reference` in float64, how far off is
+`allowed`; `values` of the metadata are the rest of it, as JSON. `_replay_cases` says what there is
+of each kind. What has no script is written as JSON.
 """
 
 import dataclasses
@@ -19,13 +20,9 @@ import numpy as np
 from safetensors.numpy import save
 
 from oracle.adapters.guard import Misbehaviour
-from oracle.bounds._rounding import Array
-from oracle.conformance._checks.cache import CacheExample
-from oracle.conformance._checks.refusals import Refusal
 from oracle.conformance._judge import Judgement
-from oracle.conformance._model_examples import ModelExample
 from oracle.conformance._outcome import Outcome
-from oracle.conformance._replay_scripts import CACHE, LOGITS, REFUSAL
+from oracle.conformance._replay_cases import case
 from oracle.mutants._mutant import Mutant
 
 SAVED = ("float64", "float32", "float16", "int64", "int32", "uint8", "bool")
@@ -36,11 +33,12 @@ LONGEST = 80  # a file's name, without its ending
 def save_failures(judgement: Judgement, folder: Path) -> list[Path]:
     """Write the smallest failing example of each wrong check; the paths of what was written.
 
-    The folder is made. A file is complete or not there. For a model, a script stands beside its
-    file. What the subject did in place of answering is written as its text.
+    The folder is made. A file is complete or not there. A script stands beside each. What the
+    subject did in place of answering is written as its text.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written, taken = [], set()
+    written: list[Path] = []
+    taken: set[str] = set()
     for outcome in judgement.outcomes:
         if outcome.worst is None:
             continue
@@ -89,72 +87,46 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 def _files(outcome: Outcome, judgement: Judgement) -> dict[str, bytes]:
     """Contents by the endings of their names."""
-    example = outcome.worst.example
-    if isinstance(example, ModelExample):
-        return _model(outcome, judgement, example, LOGITS)
-    if isinstance(example, CacheExample):
-        chunks = {"chunks": np.array(example.chunks, np.int64)}
-        return _model(outcome, judgement, example.whole, CACHE, **chunks)
-    if isinstance(example, Refusal):
-        return _model(outcome, judgement, example.spoilt(), REFUSAL, answerable=False)
-    found = _about(outcome, judgement) | {
-        "example": plain(example),
-        "answer": plain(outcome.worst.answer),
-    }
-    return {"json": (json.dumps(found, indent=1) + "\n").encode()}
-
-
-def _model(
-    outcome: Outcome,
-    judgement: Judgement,
-    example: ModelExample,
-    script: str,
-    answerable: bool = True,
-    **tensors: Array,
-) -> dict[str, bytes]:
-    tensors |= {f"weights.{name}": array for name, array in example.weights.items()}
-    tensors |= {"tokens": example.batch.tokens, "mask": example.batch.mask}
-    if answerable:
-        reference, allowed = example.reference(judgement.subject.dtype)
-        tensors |= {"reference": reference, "allowed": allowed}
-    about = _about(outcome, judgement) | {
-        "config": plain(example.config),
-        "weights": repr(example.weights),
-    }
-    answer = outcome.worst.answer
-    if isinstance(answer, np.ndarray) and answer.dtype.name in SAVED:
-        tensors["answer"] = answer
+    worst, subject, about = outcome.worst, judgement.subject, _about(outcome, judgement)
+    assert worst is not None
+    mask = subject.claims.mask
+    made = case(outcome.check, worst.example, dtype=subject.dtype, mask=mask)
+    if made is None:
+        about |= {"example": plain(worst.example), "answer": plain(worst.answer)}
+        return {"json": (json.dumps(about, indent=1) + "\n").encode()}
+    tensors = dict(made.arrays)
+    if isinstance(worst.answer, np.ndarray) and worst.answer.dtype.name in SAVED:
+        tensors["answer"] = worst.answer
     else:
-        about["answer"] = plain(answer)
-    told = {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in about.items()
-    }
-    told = {
-        name: value.encode("utf-8", "backslashreplace").decode() for name, value in told.items()
-    }
+        about["answer"] = plain(worst.answer)
+    words = {name: v if isinstance(v, str) else json.dumps(v) for name, v in about.items()}
+    words = {n: text.encode("utf-8", "backslashreplace").decode() for n, text in words.items()}
+    words["values"] = json.dumps(made.values, default=plain)
     # safetensors writes an array's memory as it lies.
-    solid = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    return {"safetensors": save(solid, metadata=told), "py": script.encode()}
+    solid = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    return {"safetensors": save(solid, metadata=words), "py": made.script.encode()}
 
 
 def _about(outcome: Outcome, judgement: Judgement) -> dict[str, Any]:
+    worst = outcome.worst
+    assert worst is not None
     return {
         "check": outcome.check.name,
         "asks": outcome.check.asks,
         "subject": judgement.subject.name,
         "dtype": judgement.subject.dtype,
         "says": outcome.says,
-        "error": plain(outcome.worst.finding.error),
+        "error": plain(worst.finding.error),
+        "recipe": getattr(getattr(worst.example, "weights", None), "recipe", ""),
     }
 
 
 def _free(name: str, taken: set[str]) -> str:
     """The name, or that with a number, which is then taken."""
     tries: Iterable[str] = (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3)))
-    found = next(one for one in tries if one not in taken)
-    taken.add(found)
-    return found
+    free = next(one for one in tries if one not in taken)
+    taken.add(free)
+    return free
 
 
 def _write(path: Path, content: bytes) -> None:

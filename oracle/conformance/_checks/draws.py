@@ -75,7 +75,7 @@ def power(wanted: float, really: float) -> float:
     >>> round(power(0.25, 0.342), 2), power(0.25, 0.25) <= LEVEL
     (0.99, True)
     """
-    low, high = _passing(wanted)
+    low, high = passing(wanted)
     missed = stats.binom.cdf(high, DRAWS, really) - stats.binom.cdf(low - 1, DRAWS, really)
     return (
         float(1 - missed)
@@ -85,7 +85,7 @@ def power(wanted: float, really: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _passing(p: float) -> tuple[int, int]:
+def passing(p: float) -> tuple[int, int]:
     """The least and the largest count that the test lets pass."""
     mode = round(DRAWS * p)
 

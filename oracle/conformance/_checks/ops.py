@@ -166,7 +166,7 @@ def _exact(dtype: str, array: Array) -> Array:
     return in_dtype(dtype, array.astype(np.float64 if dtype == "float64" else np.float32))
 
 
-def _limits(op: Op, dtype: str, example: OpExample) -> tuple[Array, Any]:
+def limits(op: Op, dtype: str, example: OpExample) -> tuple[Array, Any]:
     """The float64 reference, and what the subject's rounding and the reference's own may do."""
     wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in example.arrays.values()]
     options = {
@@ -181,7 +181,7 @@ def _limits(op: Op, dtype: str, example: OpExample) -> tuple[Array, Any]:
 def _judge(op: Op, dtype: str, example: OpExample, answer: Any) -> Finding:
     if isinstance(answer, Misbehaviour):
         return Finding(MISMATCH, math.inf, answer.says)
-    reference, allowed = _limits(op, dtype, example)
+    reference, allowed = limits(op, dtype, example)
     if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu":
         return Finding(MISMATCH, math.inf, f"it gave {type(answer).__name__}, not numbers")
     if answer.shape != reference.shape:
@@ -205,7 +205,7 @@ def _distance(op: Op, dtype: str, example: OpExample, one: Any, other: Any) -> f
         return apart(one, other)
     if np.shape(one) != np.shape(other):
         return math.inf
-    return excess(one, other, _limits(op, dtype, example)[1])
+    return excess(one, other, limits(op, dtype, example)[1])
 
 
 def _check(name: str, op: Op) -> Check:

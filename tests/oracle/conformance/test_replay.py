@@ -1,58 +1,40 @@
 """What is saved of a failure replays it: against what was wrong, and against what is right."""
 
+import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
+import types
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-import oracle
 from oracle.adapters import pytorch
 from oracle.adapters.guard import RAISED, Misbehaviour, guarded
+from oracle.adapters.subject import FUNCTIONS
+from oracle.conformance import checks_at
 from oracle.conformance._catalogue import named
 from oracle.conformance._check import MATCH, MISMATCH, Finding
+from oracle.conformance._explore import collect
 from oracle.conformance._judge import Judgement
-from oracle.conformance._outcome import RIGHT, WRONG, Outcome, Seen, run
+from oracle.conformance._outcome import RIGHT, WRONG, Outcome, Seen, ask, run
 from oracle.conformance._replay import save_failures
 from tests.helpers.patience import NEVER
 
-RIGHT_ONE = """
-from oracle.adapters import pytorch
-logits, step = pytorch.subject().logits, pytorch.subject().step
-"""
-WRONG_ONE = """
-from oracle.adapters import pytorch
-def logits(*arguments):
-    return pytorch.subject().logits(*arguments) * 1.01
-def step(*arguments):
-    found, cache = pytorch.subject().step(*arguments)
-    return found * 1.01, cache
-"""
-ANSWERS_ANYTHING = """
-import numpy as np
-def logits(config, weights, tokens, mask):
-    return np.zeros((*tokens.shape, config["vocab_size"]))
-"""
-NOT_LOGITS = """
-def logits(*arguments):
-    return [0.0]
-"""
+CLEAN = pytorch.subject()
 
 
 def scaled(factor):
-    clean = pytorch.subject()
-
     def step(*arguments):
-        found, cache = clean.step(*arguments)
-        return found * np.float32(factor), cache
+        logits, cache = CLEAN.step(*arguments)
+        return logits * np.float32(factor), cache
 
     return guarded(
-        replace(clean, logits=lambda *a: clean.logits(*a) * np.float32(factor), step=step)
+        replace(CLEAN, logits=lambda *a: CLEAN.logits(*a) * np.float32(factor), step=step)
     )
 
 
@@ -62,14 +44,120 @@ def judged(subject, *names, count=5):
     return Judgement(subject, tuple(outcomes))
 
 
-def replayed(script, mine):
-    """The exit code and all that it says, with `mine` as the module my_gpt2."""
-    (script.parent / "my_gpt2.py").write_text(mine, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(Path(oracle.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, env=environment, timeout=NEVER
-    )
-    return done.returncode, done.stdout + done.stderr
+def as_module(subject, function=lambda function: function):
+    """The subject as the module my_gpt2, each of its functions changed by `function`."""
+    module = types.ModuleType("my_gpt2")
+    offered = {name: getattr(subject, name) for name in FUNCTIONS if getattr(subject, name)}
+    for name, original in (offered | dict(subject.ops)).items():
+        setattr(module, name, function(original))
+    return module
+
+
+def replayed(script, module, monkeypatch, capsys):
+    """Whether the script finds `module` right, and all that it says."""
+    monkeypatch.setitem(sys.modules, "my_gpt2", module)
+    try:
+        runpy.run_path(str(script))
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    says = capsys.readouterr().out
+    return (code == 0, says if isinstance(code, int) else f"{says}{code}")
+
+
+def as_if_wrong(check, subject):
+    """An outcome of one example, with the right answer as the wrong one."""
+    (example,) = collect(check.examples(subject), 1)
+    worst = Seen(example, ask(check, subject, example), Finding(MISMATCH, 2.0, "says"))
+    return Outcome(check, WRONG, (worst,), worst)
+
+
+def broken(function):
+    """The function, whose answers are others: numbers too large, a token or a letter too many."""
+
+    def call(*arguments, **keywords):
+        answer = function(*arguments, **keywords)
+        if isinstance(answer, tuple) and len(answer) == 2 and not isinstance(answer[0], int):
+            return answer[0] * 1.5 + 1, answer[1]
+        if isinstance(answer, str):
+            return answer + "?"
+        if isinstance(answer, float) or hasattr(answer, "dtype"):
+            return np.asarray(answer) * 1.5 + 1
+        if answer and not isinstance(answer[0], int):
+            return [[*row, 0] for row in answer]
+        return [*answer, 0]
+
+    return call
+
+
+def drifting(function):
+    """The function, whose answers grow with each call."""
+    calls = []
+
+    def call(*arguments, **keywords):
+        calls.append(1)
+        return np.asarray(function(*arguments, **keywords)) + len(calls)
+
+    return call
+
+
+WITH_SCRIPTS = [check for check in checks_at("toy") if check.examples(CLEAN) is not None]
+
+
+@pytest.mark.parametrize("check", WITH_SCRIPTS, ids=lambda check: check.name)
+def test_every_kind_of_example_is_replayed_alone(check, tmp_path, monkeypatch, capsys):
+    judgement = Judgement(CLEAN, (as_if_wrong(check, CLEAN),))
+    data, script = save_failures(judgement, tmp_path)
+    assert (data.suffix, script.suffix) == (".safetensors", ".py")
+    right, says = replayed(script, as_module(CLEAN), monkeypatch, capsys)
+    refusal = check.name == "model/refusals"
+    assert right, says
+    assert says.startswith(f"{CLEAN.name}: {check.name}: says\n")
+    wrong = drifting if check.name == "model/repeatable" else broken
+    if refusal:
+        answers_anything = as_module(replace(CLEAN, logits=lambda c, w, t, m: np.zeros(t.shape)))
+        right, says = replayed(script, answers_anything, monkeypatch, capsys)
+        assert (right, "it has to be refused" in says) == (False, True)
+    else:
+        right, says = replayed(script, as_module(CLEAN, wrong), monkeypatch, capsys)
+        assert not right, says
+
+
+def test_a_script_needs_numpy_and_the_standard_library():
+    from oracle.conformance import _replay_scripts as scripts
+
+    bodies = [v for n, v in vars(scripts).items() if n.isupper() and not n.startswith("_")]
+    imported = set()
+    for body in filter(lambda body: isinstance(body, str), bodies):
+        text = scripts.script(body, "decode", literals={"SETTINGS": {}, "GIVEN": []})
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            if isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+    assert imported == {"json", "pathlib", "sys", "numpy", "my_gpt2"}
+
+
+def test_a_script_runs_as_a_program(tmp_path):
+    def relu(x):
+        return np.abs(x)
+
+    subject = guarded(replace(CLEAN, ops={"relu": relu}))
+    _, script = save_failures(judged(subject, "ops/relu"), tmp_path)
+
+    def replay(mine):
+        (tmp_path / "my_gpt2.py").write_text(mine, encoding="utf-8")
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        command = [sys.executable, script.name]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=NEVER
+        )
+
+    wrong = replay("relu = abs\n")
+    assert (wrong.returncode, "times what rounding may do" in wrong.stdout) == (1, True)
+    right = replay("def relu(x):\n    return x * (x > 0)\n")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert right.stdout.endswith("now the largest error is 0 times what rounding may do\n")
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +176,18 @@ def test_a_file_and_a_script_for_each_check(failures):
 
 
 @pytest.mark.parametrize("place", [1, 3])
-def test_the_script_tells_right_from_wrong(failures, place):
+def test_the_script_tells_right_from_wrong(failures, place, monkeypatch, capsys):
     script = failures[1][place]
-    code, says = replayed(script, WRONG_ONE)
-    assert (code, "times what rounding may do" in says) == (1, True), says
-    code, says = replayed(script, RIGHT_ONE)
-    assert (code, "times what rounding may do" in says) == (0, True), says
+    right, says = replayed(script, as_module(scaled(1.01)), monkeypatch, capsys)
+    assert (right, "times what rounding may do" in says) == (False, True), says
+    right, says = replayed(script, as_module(CLEAN), monkeypatch, capsys)
+    assert (right, "times what rounding may do" in says) == (True, True), says
 
 
-def test_the_script_refuses_other_shapes(failures):
-    code, says = replayed(failures[1][1], NOT_LOGITS)
-    assert (code, "shape (1,) in place of" in says) == (1, True), says
+def test_the_script_refuses_other_shapes(failures, monkeypatch, capsys):
+    not_logits = as_module(replace(CLEAN, logits=lambda *arguments: [0.0]))
+    right, says = replayed(failures[1][1], not_logits, monkeypatch, capsys)
+    assert (right, "shape (1,) in place of" in says) == (False, True), says
 
 
 def test_the_file_holds_the_whole_failure(failures):
@@ -108,7 +197,7 @@ def test_the_file_holds_the_whole_failure(failures):
     with safe_open(paths[2], "np") as file:
         about = file.metadata()
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    assert json.loads(about["config"]) == whole.config
+    assert json.loads(about["values"]) == {"config": whole.config, "takes_mask": True}
     assert about["check"] == "cache/in pieces"
     assert about["says"] == judgement.outcomes[1].says
     assert arrays["chunks"].tolist() == list(worst.example.chunks)
@@ -119,37 +208,15 @@ def test_the_file_holds_the_whole_failure(failures):
         assert arrays[f"weights.{name}"].shape == array.shape
 
 
-def test_what_has_to_be_refused(tmp_path):
-    subject = guarded(
-        replace(pytorch.subject(), logits=lambda c, w, t, m: np.zeros((*t.shape, c["vocab_size"])))
-    )
-    _, script = save_failures(judged(subject, "model/refusals"), tmp_path)
-    code, says = replayed(script, ANSWERS_ANYTHING)
-    assert (code, "it has to be refused" in says) == (1, True), says
-    code, says = replayed(script, RIGHT_ONE)
-    assert (code, "now it is refused" in says) == (0, True), says
-
-
 def test_a_misbehaviour_is_written_as_its_text(tmp_path):
     def raising(*arguments):
         raise RuntimeError("no \ud800 kernel")
 
-    subject = guarded(replace(pytorch.subject(), logits=raising))
+    subject = guarded(replace(CLEAN, logits=raising))
     path, _ = save_failures(judged(subject, "model/logits"), tmp_path)
     with safe_open(path, "np") as file:
         assert "answer" not in file.keys()  # noqa: SIM118
         assert "RuntimeError: no " in file.metadata()["answer"]
-
-
-def test_an_op_is_written_as_json(tmp_path):
-    clean = pytorch.subject()
-    subject = guarded(replace(clean, ops={"relu": lambda x: x + np.inf}))
-    (path,) = save_failures(judged(subject, "ops/relu"), tmp_path)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    assert path.name == "ops-relu.json"
-    assert found["error"] == "inf"
-    assert set(np.ravel(found["answer"])) == {"inf"}
-    assert np.array(found["example"]["arrays"]["x"]).shape == np.array(found["answer"]).shape
 
 
 @dataclass(frozen=True)
@@ -167,23 +234,23 @@ def odd_outcome(name, verdict=WRONG):
 def test_odd_names_and_odd_examples(tmp_path):
     names = ("a/b c", "a/b-c", "../../up", "Ünï/\x00", "", "a/" + "x" * 500, "con/../")
     outcomes = [odd_outcome(name) for name in names]
-    paths = save_failures(Judgement(pytorch.subject(), tuple(outcomes)), tmp_path)
+    paths = save_failures(Judgement(CLEAN, tuple(outcomes)), tmp_path)
     assert len({path.name.lower() for path in paths}) == len(names)
     assert {path.parent for path in paths} == {tmp_path}
     assert sorted(tmp_path.iterdir()) == sorted(paths)
-    found = json.loads(paths[0].read_text(encoding="utf-8"))
-    assert found["answer"] == "it raised"
-    assert found["example"] == {"values": [0.5, "{1}", {"k": "b'\\xff'"}, "\ud800"]}
+    saved = json.loads(paths[0].read_text(encoding="utf-8"))
+    assert saved["answer"] == "it raised"
+    assert saved["example"] == {"values": [0.5, "{1}", {"k": "b'\\xff'"}, "\ud800"]}
 
 
 def test_what_is_right_leaves_nothing(tmp_path):
-    judgement = Judgement(pytorch.subject(), (odd_outcome("a/b", RIGHT),))
+    judgement = Judgement(CLEAN, (odd_outcome("a/b", RIGHT),))
     assert save_failures(judgement, tmp_path / "made") == []
     assert list((tmp_path / "made").iterdir()) == []
 
 
 def test_files_are_replaced_whole(tmp_path, monkeypatch):
-    judgement = Judgement(pytorch.subject(), (odd_outcome("a/b"),))
+    judgement = Judgement(CLEAN, (odd_outcome("a/b"),))
     (path,) = save_failures(judgement, tmp_path)
     before = path.read_bytes()
 

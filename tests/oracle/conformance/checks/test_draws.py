@@ -44,7 +44,7 @@ def test_the_false_alarms_of_a_run_add_up_to_no_more_than_is_stated():
 
 @pytest.mark.parametrize("p", [1 / 36, 0.1, 0.25, 0.5, 0.9, 1e-4])
 def test_an_honest_text_fails_as_seldom_as_its_level_says(p):
-    low, high = draws._passing(p)
+    low, high = draws.passing(p)
     counts = np.arange(DRAWS + 1)
     edges = max(low - 1, 0), low, high, min(high + 1, DRAWS)
     fails = np.array([draws._error(int(n), p) > 1 for n in edges])
@@ -61,7 +61,7 @@ def test_power_is_as_stated():
 
 def test_power_is_what_is_measured():
     rng = np.random.default_rng(0)
-    low, high = draws._passing(0.25)
+    low, high = draws.passing(0.25)
     counts = rng.binomial(DRAWS, 0.33, 2000)
     seen = np.mean((counts < low) | (counts > high))
     expected = power(0.25, 0.33)
