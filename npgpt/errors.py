@@ -1,4 +1,4 @@
-"""Every exception that npgpt raises on purpose, and the one warning.
+"""Every exception that npgpt raises on purpose, and its warnings.
 
 All derive from `NpgptError`, itself a `ValueError`, so `except npgpt.errors.NpgptError` catches
 whatever the library rejects. Each message quotes the bad value, says what was expected, and says
@@ -7,6 +7,7 @@ what to do about it.
 
 __all__ = [
     "CheckpointError",
+    "CheckpointWarning",
     "ConfigError",
     "ContextLengthError",
     "NonFiniteError",
@@ -50,5 +51,12 @@ class NonFiniteError(NpgptError):
     """The model computed NaN, so no honest answer exists."""
 
 
-class NonFiniteWarning(UserWarning):
+class CheckpointWarning(UserWarning):
+    """Something that a checkpoint says, or leaves unsaid, which a model can be loaded in spite of.
+
+    The message names the file, quotes the value, and says what npgpt makes of it.
+    """
+
+
+class NonFiniteWarning(CheckpointWarning):
     """A checkpoint holds NaN or infinity."""

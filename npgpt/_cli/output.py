@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npgpt.errors import NonFiniteWarning
+from npgpt.errors import CheckpointWarning
 
 WIDTH = 100  # columns that a table of tokens may take
 _LONGEST_PIECE = 10  # columns of a token
@@ -28,7 +28,7 @@ def say(message: str) -> None:
 def saying_warnings() -> Iterator[None]:
     """Warnings that come within are said, one line each, where it ends."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NonFiniteWarning)
+        warnings.simplefilter("always", CheckpointWarning)
         yield
     for warning in caught:
         say(f"warning: {warning.message}")

@@ -122,10 +122,15 @@ def _needed(translated: Translated) -> str:
         "n_layer": len(layers),
     }
     activation = translated.dialect.assumed.get("activation_function")
+    which = ""
     if activation is not None:
         fields["activation_function"] = activation
+        which = (
+            f", and {activation!r} is nanoGPT's since June 2023; before, and in minGPT, it was "
+            "'gelu_new'"
+        )
     all_but_heads = json.dumps(fields)[:-1]
     return (
         f"{reason}: fetch it from where the weights are from, or write into it {all_but_heads}, "
-        '"n_head": N}, where N is how many heads the model was made with'
+        f'"n_head": N}}, where N is how many heads the model was made with{which}'
     )

@@ -19,7 +19,7 @@ from npgpt.checkpoints._finite import non_finite
 from npgpt.checkpoints._listing import Listing, listing_of
 from npgpt.checkpoints._tensors import NARROW, Stored, Weights, as_stored, same_bits, to_floats
 from npgpt.checkpoints._weights import locate, read_weights
-from npgpt.errors import CheckpointError, NonFiniteWarning, SettingError
+from npgpt.errors import CheckpointError, CheckpointWarning, NonFiniteWarning, SettingError
 from npgpt.model._paging import release, within_memory
 from npgpt.model._parameters import Parameters, from_arrays
 from npgpt.tokenizer._encoding import Tokenizer
@@ -73,7 +73,8 @@ def load(
     memory, in bytes, is what the process may take; weights that do not fit are then read from the
     file again at each use (`model.paging.within_memory`), and nothing is widened before it is used.
 
-    Warns with NonFiniteWarning, naming the tensors, where weights are NaN or infinite. Raises
+    Warns with NonFiniteWarning, naming the tensors, where weights are NaN or infinite, and with
+    CheckpointWarning where the files leave open what the model computes. Raises
     CheckpointError for files that are missing, damaged, hostile, or disagree with the config,
     ConfigError for a config that is no GPT-2's, TokenizerError for a tokenizer's files that
     contradict themselves, and SettingError for another dtype and for a memory that cannot be kept
@@ -86,6 +87,7 @@ def load(
     stored = read_weights(located)
     translated = translate(stored.tensors, str(located))
     config = agreed_config(beside, stored, translated, located)
+    _warn_of_doubts(stored.doubts, beside or {})
     tensors = settle_tied_head(translated.tensors, config.tie_word_embeddings, str(located))
     _check_shapes(tensors, config, str(located), translated.dialect)
     if memory is not None:
@@ -206,6 +208,13 @@ def _convert(
     # What a file holds once under two names stays one array.
     arrays = {id(tensor): converted(tensor) for tensor in tensors.values()}
     return {name: arrays[id(tensor)] for name, tensor in tensors.items()}
+
+
+def _warn_of_doubts(doubts: Mapping[str, str], stated: Mapping[str, Any]) -> None:
+    """Warn of what the weights' files leave open, unless config.json states it."""
+    for name, message in doubts.items():
+        if name not in stated:
+            warnings.warn(message, CheckpointWarning, stacklevel=3)
 
 
 def _warn_if_not_finite(

@@ -4,7 +4,7 @@ bfloat16, which NumPy lacks, is the upper half of a float32, kept in a uint16.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,8 @@ class Weights:
     """All tensors of a model by the names that its files give them, none read yet.
 
     `form` names the format. Formats that need no config.json beside them say its fields in
-    `config`, by Hugging Face's names, and some hold a `tokenizer`; else these are None.
+    `config`, by Hugging Face's names, and some hold a `tokenizer`; else these are None. `doubts`
+    are fields that the file leaves open and whose usual value may be wrong, and a warning for each.
     """
 
     form: str
@@ -208,6 +209,7 @@ class Weights:
     tensors: dict[str, Stored]
     config: Mapping[str, Any] | None = None
     tokenizer: Tokenizer | None = None
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Weights({self.form!r}, {len(self.files)} files, {len(self.tensors)} tensors)"

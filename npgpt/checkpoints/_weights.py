@@ -5,8 +5,10 @@ with an index, by their usual names; then those that `formats.FORMATS` looks for
 """
 
 import os
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from npgpt._quoting import kind, listed, quoted
 from npgpt.checkpoints._files import find, read_json_object
@@ -140,9 +142,9 @@ def _parts(index: Path, check_sums: bool) -> Weights:
     for tensor, name in file_of.items():
         expected[name].add(tensor)
     tensors: dict[str, Stored] = {}
-    forms = set()
-    for name, path in paths.items():
-        part = read_file(path, check_sums=check_sums)
+    parts = {name: read_file(path, check_sums=check_sums) for name, path in paths.items()}
+    for name, part in parts.items():
+        path = paths[name]
         strays = sorted(expected[name].symmetric_difference(part.tensors))
         if strays:
             raise CheckpointError(
@@ -150,5 +152,28 @@ def _parts(index: Path, check_sums: bool) -> Weights:
                 f"{listed(strays)}; fetch both again"
             )
         tensors |= part.tensors
-        forms.add(part.form)
-    return Weights(" and ".join(sorted(forms)), (index, *paths.values()), tensors)
+    return Weights(
+        " and ".join(sorted({part.form for part in parts.values()})),
+        (index, *paths.values()),
+        tensors,
+        _config_of_parts(parts, index),
+        doubts={name: why for part in parts.values() for name, why in part.doubts.items()},
+    )
+
+
+def _config_of_parts(parts: Mapping[str, Weights], index: Path) -> dict[str, Any] | None:
+    """What the parts' own configs say together, or None where none has one.
+
+    Raises CheckpointError where two say different things of one field.
+    """
+    stated: dict[str, tuple[str, Any]] = {}
+    for name, part in parts.items():
+        for field, value in (part.config or {}).items():
+            other, known = stated.setdefault(field, (name, value))
+            if known != value:
+                raise CheckpointError(
+                    f"{index}: {field} is {kind(known)} in {quoted(other)} and {kind(value)} in "
+                    f"{quoted(name)}; take all parts from one place"
+                )
+    has_config = any(part.config is not None for part in parts.values())
+    return {field: value for field, (_, value) in stated.items()} if has_config else None

@@ -19,6 +19,7 @@ from npgpt._quoting import kind, quoted
 from npgpt.checkpoints._files import map_file
 from npgpt.checkpoints._tensors import Weights
 from npgpt.checkpoints._torch.inert_pickle import PICKLE_LIMIT, load_pickle_at
+from npgpt.checkpoints._torch.nanogpt import nanogpt_doubts
 from npgpt.checkpoints._torch.state import ALLOWED, RESAVE, Builder, Storage, place_tensors
 from npgpt.errors import CheckpointError
 
@@ -57,7 +58,7 @@ def read_torch_legacy(path: Path, *, check_sums: bool = True) -> Weights:
     tensors, config = builder.select(value)
     numbers = _numbers(data, at, _in_order(keys, builder), path)
     placed = place_tensors(tensors, lambda storage: numbers[storage.key], path, len(data))
-    return Weights(FORM, (path,), placed, config)
+    return Weights(FORM, (path,), placed, config, doubts=nanogpt_doubts(config, path))
 
 
 def _after_header(data: mmap.mmap, path: Path) -> int:

@@ -1,9 +1,15 @@
 """nanoGPT's checkpoints: what `model_args`, beside the state dict in ckpt.pt, says of the model.
 
-Source: model.py and train.py of https://github.com/karpathy/nanoGPT.
+Its first models had the tanh form of GELU, those since June 2023 the exact one, and no file says
+which. `model_args` has had `bias` since February 2023, so without it the form is the first. From
+the months between there is nothing to tell it by; torch 2.1, whose archives have a byteorder, is
+of after them.
+
+Source: model.py and train.py of https://github.com/karpathy/nanoGPT, and their history.
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from npgpt._quoting import kind, quoted
@@ -17,6 +23,7 @@ _FIELDS = {
     "vocab_size": "vocab_size",
 }
 _OTHERS = ("bias", "dropout")
+_ACTIVATION = "activation_function"
 
 
 def nanogpt_config(
@@ -46,4 +53,16 @@ def nanogpt_config(
     if bias is not None and (not isinstance(bias, bool) or bias != has_biases):
         there = "are biases" if has_biases else "is no ln_f.bias"
         raise CheckpointError(f"{where}: bias is {kind(bias)} in model_args, but there {there}")
-    return {field: arguments[name] for name, field in _FIELDS.items()}
+    fields = {field: arguments[name] for name, field in _FIELDS.items()}
+    return fields if "bias" in arguments else fields | {_ACTIVATION: "gelu_new"}
+
+
+def nanogpt_doubts(config: Mapping[str, Any] | None, path: Path) -> dict[str, str]:
+    """What a checkpoint of nanoGPT's with this config leaves open, written before torch 2.1."""
+    if config is None or _ACTIVATION in config:
+        return {}
+    return {
+        _ACTIVATION: f"{path}: does not say which GELU it was trained with; taken for the exact "
+        "form, which nanoGPT has since June 2023. Write a config.json beside it that holds "
+        f'{{"{_ACTIVATION}": "gelu_new"}} if it is older, or "gelu" if it is not'
+    }

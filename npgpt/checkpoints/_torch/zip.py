@@ -25,6 +25,7 @@ from npgpt.checkpoints._files import map_file
 from npgpt.checkpoints._stored_zip import ZipMember, check_member_sum, zip_members
 from npgpt.checkpoints._tensors import Weights
 from npgpt.checkpoints._torch.inert_pickle import PICKLE_LIMIT, load_pickle
+from npgpt.checkpoints._torch.nanogpt import nanogpt_doubts
 from npgpt.checkpoints._torch.state import ALLOWED, RESAVE, Builder, Storage, place_tensors
 from npgpt.errors import CheckpointError
 
@@ -68,7 +69,9 @@ def read_torch_zip(path: Path, *, check_sums: bool = True) -> Weights:
     placed = place_tensors(
         tensors, lambda storage: _numbers(archive, storage, check_sums), path, len(archive.data)
     )
-    return Weights(FORM, (path,), placed, config)
+    before_torch_2_1 = f"{archive.prefix}byteorder" not in archive.members
+    doubts = nanogpt_doubts(config, path) if before_torch_2_1 else {}
+    return Weights(FORM, (path,), placed, config, doubts=doubts)
 
 
 def pickle_in_zip(path: Path) -> bytes:

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import struct
 import sys
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import torch
 from npgpt._config import to_json
 from npgpt.checkpoints._loading import load as load_checkpoint
 from npgpt.checkpoints._weights import read_weights
-from npgpt.errors import CheckpointError
+from npgpt.errors import CheckpointError, CheckpointWarning
 from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import (
     FALSE,
@@ -28,6 +30,7 @@ from tests.helpers.checkpoint_making import (
     tensor,
     text,
     torch_bytes,
+    zip_bytes,
 )
 from tests.helpers.dialects import NanoGPT, model_args
 from tests.helpers.reader_refusals import check_refused
@@ -64,6 +67,7 @@ def save(folder, value, options=ZIP):
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:.*which GELU")  # of the old form, as below
 @pytest.mark.parametrize("options", [ZIP, LEGACY], ids=["zip", "legacy"])
 @pytest.mark.parametrize("name", ["", "ckpt.pt"])
 def test_no_config_is_needed(tmp_path, options, name):
@@ -74,6 +78,56 @@ def test_no_config_is_needed(tmp_path, options, name):
     assert found.keys() == arrays.keys()
     assert all(np.array_equal(found[name], array) for name, array in arrays.items())
     assert checkpoint.listing.dialect == "nanoGPT or minGPT"
+
+
+def without_byteorder(folder):
+    """ckpt.pt as a torch before 2.1 wrote it."""
+    with zipfile.ZipFile(folder / "ckpt.pt") as archive:
+        members = {n: archive.read(n) for n in archive.namelist() if not n.endswith("/byteorder")}
+    (folder / "ckpt.pt").write_bytes(zip_bytes(members))
+    return folder
+
+
+def before_february(value):
+    """The same from before model_args had bias, dropout among them or not."""
+    kept = {n: v for n, v in value["model_args"].items() if n != "bias"}
+    return value | {"model_args": kept}
+
+
+@pytest.mark.parametrize("options", [ZIP, LEGACY], ids=["zip", "legacy"])
+def test_the_first_models_had_the_tanh_form(tmp_path, options):
+    folder = save(tmp_path, before_february(trained()), options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config = load_checkpoint(folder).config
+    assert config == dataclasses.replace(CONFIG, activation_function="gelu_new")
+
+
+@pytest.mark.parametrize(
+    "saved", [lambda f, v: without_byteorder(save(f, v)), lambda f, v: save(f, v, LEGACY)]
+)
+def test_which_gelu_some_files_leave_open(tmp_path, saved):
+    folder = saved(tmp_path, trained())
+    with pytest.warns(CheckpointWarning) as caught:
+        assert load_checkpoint(folder).config == CONFIG
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"{folder / 'ckpt.pt'}: does not say which GELU it was trained with; taken for the exact "
+        "form, which nanoGPT has since June 2023. Write a config.json beside it that holds "
+        '{"activation_function": "gelu_new"} if it is older, or "gelu" if it is not'
+    )
+    for form in ("gelu_new", "gelu"):  # as the warning says
+        (folder / "config.json").write_text(json.dumps({"activation_function": form}))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            config = load_checkpoint(folder).config
+        assert config == dataclasses.replace(CONFIG, activation_function=form)
+
+
+def test_a_torch_of_after_the_change_leaves_nothing_open(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_checkpoint(save(tmp_path, trained())).config == CONFIG
 
 
 def test_a_model_without_biases(tmp_path):
@@ -87,8 +141,10 @@ def test_a_model_without_biases(tmp_path):
 def test_a_state_dict_of_nested_ones_without_sizes(tmp_path):
     save(tmp_path, {"model": NanoGPT(TINY).state_dict(), "epoch": 3})
     assert read_weights(tmp_path).config is None
-    with pytest.raises(CheckpointError, match=r'"n_layer": 2, "activation_function": "gelu", "n_h'):
+    with pytest.raises(CheckpointError) as caught:
         load_checkpoint(tmp_path)
+    assert '"n_layer": 2, "activation_function": "gelu", "n_head": N}' in str(caught.value)
+    assert str(caught.value).endswith("before, and in minGPT, it was 'gelu_new'")
 
 
 def test_what_config_json_says_besides(tmp_path):

@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from npgpt._config import to_json
 from npgpt.checkpoints._listing import list_tensors
+from npgpt.checkpoints._loading import load
+from npgpt.checkpoints._npz import write_npz
 from npgpt.checkpoints._safetensors import write_safetensors
 from npgpt.checkpoints._weights import FILE_NAMES, locate, read_weights
 from npgpt.errors import CheckpointError
-from tests.helpers.checkpoint_making import safetensors_bytes, tensor_entry
+from tests.helpers.checkpoint_making import (
+    TINY,
+    random_arrays,
+    safetensors_bytes,
+    tensor_entry,
+)
 
 A, B = {"a": np.arange(3.0)}, {"b": np.ones((2, 2), np.float16), "c": np.zeros((), np.int64)}
 
@@ -127,6 +135,34 @@ def test_shards_of_torch(tmp_path):
     weights = read_weights(tmp_path)
     assert weights.form == "torch zip"
     assert as_lists(weights) == {"a": [0, 1, 2], "b": [1, 1]}
+
+
+def test_what_parts_say_of_the_model_is_theirs_together(tmp_path):
+    write_npz(tmp_path / "one.npz", A, {"n_head": 4, "n_layer": 2}, dtype="float64")
+    write_npz(tmp_path / "two.npz", {"b": np.ones(2)}, {"n_head": 4, "n_embd": 8}, dtype="float32")
+    write_safetensors(tmp_path / "three.safetensors", {"c": np.ones(1)})
+    places = {"a": "one.npz", "b": "two.npz", "c": "three.safetensors"}
+    index(tmp_path, places)
+    weights = read_weights(tmp_path)
+    assert weights.config == {"n_head": 4, "n_layer": 2, "n_embd": 8}
+    assert weights.form == "npz and safetensors"
+    write_npz(tmp_path / "two.npz", {"b": np.ones(2)}, {"n_head": 2}, dtype="float32")
+    with pytest.raises(CheckpointError) as caught:
+        read_weights(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'model.safetensors.index.json'}: n_head is 4 in 'one.npz' and 2 in "
+        "'two.npz'; take all parts from one place"
+    )
+
+
+def test_config_json_has_to_agree_with_the_parts(tmp_path):
+    arrays = random_arrays(TINY)
+    write_npz(tmp_path / "one.npz", arrays, to_json(TINY), dtype="float32")
+    index(tmp_path, dict.fromkeys(arrays, "one.npz"))
+    assert load(tmp_path).config == TINY
+    (tmp_path / "config.json").write_text(json.dumps(to_json(TINY) | {"n_head": 4}))
+    with pytest.raises(CheckpointError, match=r"n_head is 4 in config.json and 2 in the file"):
+        load(tmp_path)
 
 
 ONE, TWO = "one.safetensors", "two.safetensors"

@@ -102,7 +102,11 @@ def test_the_dialect_and_that_it_is_safe(model: Path, tmp_path: Path) -> None:
     state = {n: torch.from_numpy(a) for n, a in linear(random_arrays(TINY)).items()}
     for name, options in (("a", {}), ("b", {"_use_new_zipfile_serialization": False})):
         torch.save({"model": state, "model_args": model_args(TINY)}, tmp_path / name, **options)
-        report = output("inspect", tmp_path / name)
+        ran = run("inspect", tmp_path / name)
+        report = ran.out
+        doubt = f"npgpt: warning: {tmp_path / name}: does not say which GELU it was trained with; "
+        assert ran.err.startswith(doubt if options else "")
+        assert (ran.code, ran.err.count("\n")) == (0, 1 if options else 0)
         assert "\ndialect: nanoGPT or minGPT\n" in report
         named = "collections.OrderedDict, torch.FloatStorage, torch._utils._rebuild_tensor_v2\n"
         assert f"\nsafe: yes: a pickle that names only {named}" in report
