@@ -9,11 +9,13 @@ from oracle.conformance._sizes import DEFAULT, up_to_size
 
 MODULES = (
     "ops",
+    "ops_borders",
     "model",
     "repeatable",
     "refusals",
     "cache",
     "processors",
+    "processors_borders",
     "decoders",
     "draws",
     "tokenizer",

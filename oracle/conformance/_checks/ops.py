@@ -47,7 +47,7 @@ class Op:
     draw: Draw
 
 
-def _floats(dtype: str) -> type[np.floating[Any]]:
+def floats(dtype: str) -> type[np.floating[Any]]:
     """The dtype whose range the numbers keep to: bfloat16's is float32's."""
     return np.float32 if dtype == "bfloat16" else np.dtype(dtype).type
 
@@ -57,7 +57,7 @@ def _kinds(dtype: str) -> tuple[str, ...]:
 
 
 def _array(draw: st.DrawFn, dtype: str, *shape: int) -> Array:
-    return draw(arrays(shape, dtype=_floats(dtype), kinds=_kinds(dtype)))
+    return draw(arrays(shape, dtype=floats(dtype), kinds=_kinds(dtype)))
 
 
 def _draw_x(draw: st.DrawFn, dtype: str) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -67,7 +67,7 @@ def _draw_x(draw: st.DrawFn, dtype: str) -> tuple[dict[str, Array], dict[str, An
 def _draw_logits(draw: st.DrawFn, dtype: str) -> tuple[dict[str, Array], dict[str, Any]]:
     """Some tokens may be ruled out, but not all of a row: that has no softmax."""
     shape = draw(st.integers(1, 4)), draw(st.integers(1, 9))
-    drawn = draw(logits(shape, dtype=_floats(dtype), kinds=_kinds(dtype)))
+    drawn = draw(logits(shape, dtype=floats(dtype), kinds=_kinds(dtype)))
     drawn[np.isneginf(drawn).all(-1)] = 0
     return {"logits": drawn}, {"temperature": draw(st.sampled_from([1.0, 0.7, 3.0, 0.01, 50.0]))}
 
@@ -158,11 +158,12 @@ class OpExample:
 def op_examples(draw: st.DrawFn, op: Op, dtype: str) -> OpExample:
     """Arguments for the op, exact in dtype."""
     drawn, options = op.draw(draw, dtype)
-    exact = {n: _exact(dtype, a) if a.dtype.kind == "f" else a for n, a in drawn.items()}
-    return OpExample(exact, options)
+    rounded = {n: exact(dtype, a) if a.dtype.kind == "f" else a for n, a in drawn.items()}
+    return OpExample(rounded, options)
 
 
-def _exact(dtype: str, array: Array) -> Array:
+def exact(dtype: str, array: Array) -> Array:
+    """The array with every number rounded to one that the dtype holds."""
     return in_dtype(dtype, array.astype(np.float64 if dtype == "float64" else np.float32))
 
 
@@ -181,7 +182,11 @@ def limits(op: Op, dtype: str, example: OpExample) -> tuple[Array, Any]:
 def _judge(op: Op, dtype: str, example: OpExample, answer: Any) -> Finding:
     if isinstance(answer, Misbehaviour):
         return Finding(MISMATCH, math.inf, answer.says)
-    reference, allowed = limits(op, dtype, example)
+    return compared(answer, *limits(op, dtype, example))
+
+
+def compared(answer: Any, reference: Array, allowed: Any) -> Finding:
+    """An answer beside the reference, off by `allowed` at most."""
     if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu":
         return Finding(MISMATCH, math.inf, f"it gave {type(answer).__name__}, not numbers")
     if answer.shape != reference.shape:
@@ -201,11 +206,16 @@ def _judge(op: Op, dtype: str, example: OpExample, answer: Any) -> Finding:
 
 
 def _distance(op: Op, dtype: str, example: OpExample, one: Any, other: Any) -> float:
+    return distance_within(limits(op, dtype, example)[1], one, other)
+
+
+def distance_within(allowed: Any, one: Any, other: Any) -> float:
+    """How far two answers are apart, as a part of what is allowed."""
     if isinstance(one, Misbehaviour) or isinstance(other, Misbehaviour):
         return apart(one, other)
     if np.shape(one) != np.shape(other):
         return math.inf
-    return excess(one, other, limits(op, dtype, example)[1])
+    return excess(one, other, allowed)
 
 
 def _check(name: str, op: Op) -> Check:

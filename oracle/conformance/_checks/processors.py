@@ -21,6 +21,7 @@ Which of several equals a filter keeps is not asked: that they are taken in orde
 convention that not every library shares.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -39,13 +40,26 @@ from oracle.decoding import _pipeline as pipeline
 from oracle.decoding._filters import FILTERS
 from oracle.decoding._rows import start_rows
 from oracle.strategies._decoding_problems import SAMPLING
-from oracle.strategies._scores import DEPENDS, KINDS, PROCESSED, ScoreProblem, score_problems
+from oracle.strategies._scores import (
+    DEPENDS,
+    KINDS,
+    MOST_TOKENS,
+    PROCESSED,
+    ScoreProblem,
+    score_problems,
+)
 
 # Of one score on its way through all processors: the conversion, up to four biases and as many
 # penalties, a power (a library function, of 8 units), a product, a quotient; twice that.
 ROUNDINGS = 40
 # Of a filter's decision beside: an exp and a log of 8 units each, sums of 8 tokens, quotients.
 FILTERING = 64
+# Of a decision that hangs on sums of all shares: how many shares a toy has, at most. A further one
+# is a further rounding.
+SUMMED = MOST_TOKENS
+# A row of a toy has so many tokens, at most, and a penalty that is counted token by token has as
+# many roundings.
+COUNTED = 7
 MOST_TOGETHER = 6
 COMMON = (("temperature", "top_p"), ("top_k", "top_p"))
 
@@ -76,13 +90,37 @@ def reference(dtype: str, problem: ScoreProblem) -> Expected:
     )
     narrow = np.zeros(len(rows), bool)
     for stage in pipeline.stages(given, rows, scores, sampling=True):
-        scores, found = stage.scores, stage.scores.numpy()
+        possible = int((scores > -np.inf).sum(1).max())
+        scores, after = stage.scores, stage.scores.numpy()
         if stage.slack is not None:
             # What the filter saw, at least 1: the error of exp's argument is then one of its value.
             seen = np.maximum(largest.max(1) + added, 1)
-            narrow |= stage.slack.numpy() <= gamma(FILTERING, dtype) * seen
-        largest = np.maximum(largest, np.abs(np.where(np.isfinite(found), found, 0)))
-    return Expected(scores.numpy(), gamma(ROUNDINGS, dtype) * (largest + added), narrow)
+            terms = FILTERING + _sums(stage.name, settings, possible)
+            narrow |= stage.slack.numpy() <= gamma(terms, dtype) * seen
+        largest = np.maximum(largest, np.abs(np.where(np.isfinite(after), after, 0)))
+    roundings = ROUNDINGS + _counts(settings, problem.tokens.shape[1] - start)
+    return Expected(scores.numpy(), gamma(roundings, dtype) * (largest + added), narrow)
+
+
+def _sums(name: str, settings: Mapping[str, Any], possible: int) -> int:
+    """The roundings that a filter's sums over so many possible tokens have beyond a toy's.
+
+    The log-odds of a sum P are off by its relative error over 1 - P. top_k and min_p compare scores
+    with one another, and sum nothing.
+    """
+    if name in ("top_k", "min_p"):
+        return 0
+    weight = 1 / (1 - settings[name]) if name in ("top_p", "typical_p") else 1.0
+    return math.ceil(max(possible - SUMMED, 0) * weight)
+
+
+def _counts(settings: Mapping[str, Any], generated: int) -> int:
+    """The roundings beyond a toy's, one a token, of what is counted or raised to a power by tokens.
+
+    Twice, as for all others.
+    """
+    counted = {"frequency_penalty", "exponential_decay_length_penalty"} & set(settings)
+    return 2 * max(generated - COUNTED, 0) if counted else 0
 
 
 def _added(settings: Mapping[str, Any], generated: int) -> float:
