@@ -69,12 +69,15 @@ def run(
 ) -> Outcome:
     """Ask the check of the subject, with `count` examples (by default the check's own number).
 
+    What is larger than a toy is never asked more often than by default, since each costs much.
     seed: says which examples. shrink: look for a smaller example where one fails.
     """
     strategy = None if subject.function(check.needs) is None else check.examples(subject)
     if strategy is None:
         return Outcome(check, NOT_OFFERED)
     count, seen = count or check.count, []
+    if check.size != "toy":
+        count = min(count, check.count)
     for example in _examples(check, subject, count, seed):
         seen.append(look(check, subject, example))
         deaths = sum(_dead(one) for one in seen)

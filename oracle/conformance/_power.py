@@ -125,8 +125,11 @@ def _mutant_tasks(dtype: str, only: Collection[str] | None = None) -> list[Task]
     def wanted(mutant: Mutant) -> bool:
         return only is None or mutant.id in only
 
+    def count(check: Check) -> int:
+        return min(OPS, check.count) if check.area == "ops" else check.count
+
     return [
-        (check.name, dtype, ids, OPS if check.area == "ops" else check.count, True)
+        (check.name, dtype, ids, count(check), True)
         for check in CHECKS
         if (ids := tuple(m.id for m in MUTANTS if _meant(check, m, dtype) and wanted(m)))
     ]

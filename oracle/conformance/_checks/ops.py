@@ -79,8 +79,8 @@ def _draw_layer_norm(draw: st.DrawFn, dtype: str) -> tuple[dict[str, Array], dic
     # Those that float16 cannot hold leave a constant row without a layer norm.
     known = [eps for eps in EPSILONS if dtype != "float16" or eps >= 1e-6]
     eps = draw(st.sampled_from(known))
-    exact = [_exact(dtype, array).astype(np.float64) for array in drawn.values()]
-    if not np.isfinite(bounds.layer_norm(*exact, eps=eps, dtype=dtype)).any():
+    wide = [exact(dtype, array).astype(np.float64) for array in drawn.values()]
+    if not np.isfinite(bounds.layer_norm(*wide, eps=eps, dtype=dtype)).any():
         # Such as a constant row in float16 with GPT-2's own, which is no normal number there.
         eps = NORMAL_EPSILON
     return drawn, {"eps": eps}
