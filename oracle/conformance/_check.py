@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from oracle.adapters.subject import Subject
 
-MATCH, TIE, MISMATCH = "match", "tie", "mismatch"
+MATCH, TIE, MISMATCH, REFUSED = "match", "tie", "mismatch", "refused"
 
 
 @dataclass(frozen=True)
 class Finding:
     """How one answer compares with the reference.
 
-    verdict: MATCH; TIE, where honest rounding alone may decide; or MISMATCH. error: the largest
+    verdict: MATCH; TIE, where honest rounding alone may decide; REFUSED, where the subject says
+    that this is more than it does (NotImplementedError); or MISMATCH. error: the largest
     error, as a part of what is allowed (0 where nothing is measured, infinite for a wrong kind of
     answer). says: what is wrong, or why it cannot be decided, in one line.
     """
@@ -36,7 +37,8 @@ class Check:
     answer too. judge(dtype, example, answer): against the reference. distance(dtype, example,
     one, other): how far two answers are apart, in the same unit as Finding.error; at most 1 where
     rounding may account for it. count: how many examples are tried by default. size: of
-    `oracle.conformance._sizes.SIZES`, the smallest for which it is asked.
+    `oracle.conformance._sizes.SIZES`, the smallest for which it is asked. refusals: whether it asks
+    what is done where there is no answer, which is a verdict apart from that on numbers.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Check:
     distance: Callable[[str, Any, Any, Any], float]
     count: int = 100
     size: str = "toy"
+    refusals: bool = False
 
     @property
     def area(self) -> str:

@@ -15,9 +15,19 @@ from oracle.conformance._check import MISMATCH, Check
 from oracle.conformance._checks import model
 from oracle.conformance._diagnosis import Suspect, suspects
 from oracle.conformance._explore import fresh_seed
-from oracle.conformance._localise import Divergence, depths, localise
+from oracle.conformance._localise import Divergence, depths, localise_all
 from oracle.conformance._model_examples import ModelExample, not_logits
-from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome, Seen, run
+from oracle.conformance._outcome import (
+    LAX,
+    NOT_OFFERED,
+    RIGHT,
+    UNDECIDED,
+    WRONG,
+    Outcome,
+    Seen,
+    run,
+)
+from oracle.conformance._strictness import Strictness, strictness
 from oracle.mutants._catalogue import MUTANTS
 
 # Checks whose examples are whole models asked through `logits`.
@@ -28,21 +38,40 @@ LOGITS = tuple(check.name for check in model.CHECKS)
 class Judgement:
     """What is known of a subject after all checks.
 
-    divergence: where the model first goes wrong, where its logits are. by_depth: for that model
-    with 0, 1, 2 … layers, the largest error and what rounding allows. suspects: the known bugs, the
-    likeliest first. seed: of the examples. about: versions, device and time.
+    divergences: where the model goes wrong, the first place first, where its logits are; further
+    ones where more than one part is wrong. by_depth: for that model with 0, 1, 2 … layers, the
+    largest error and what rounding allows. suspects: the known bugs, the likeliest first. seed: of
+    the examples. strict: whether to answer where there is no answer is wrong. about: versions,
+    device and time.
     """
 
     subject: Subject
     outcomes: tuple[Outcome, ...]
-    divergence: Divergence | None = None
+    divergences: tuple[Divergence, ...] = ()
     by_depth: tuple[tuple[float, float], ...] = ()
     suspects: tuple[Suspect, ...] = ()
     seed: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    strict: bool = False
+
+    @property
+    def divergence(self) -> Divergence | None:
+        """The first of the divergences."""
+        return next(iter(self.divergences), None)
+
+    @property
+    def refusals(self) -> Strictness | None:
+        """What is done where there is no answer: a verdict apart; None where it was not asked."""
+        return strictness(self.outcomes)
 
     @property
     def verdict(self) -> str:
+        """That of the numbers; WRONG too where refusals are lax, if that was asked for."""
+        lax = self.refusals is not None and self.refusals.verdict == LAX
+        return WRONG if self.strict and lax else self.numbers
+
+    @property
+    def numbers(self) -> str:
         """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran."""
         verdicts = {outcome.verdict for outcome in self.outcomes}
         return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in verdicts), NOT_OFFERED)
@@ -54,13 +83,15 @@ def judge(
     *,
     count: int | None = None,
     seed: int | None = None,
+    strict: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Judgement:
     """Ask all checks, `count` examples each (by default, each check's own number).
 
     subject: guarded. seed: says which examples, the same for the same seed and version; by default
-    one that nobody could know, so that no table of answers prepares for it. on_outcome: called with
-    each outcome as it comes.
+    one that nobody could know, so that no table of answers prepares for it. strict: whether to
+    answer where there is no answer makes it WRONG. on_outcome: called with each outcome as it
+    comes.
     """
     seed = fresh_seed() if seed is None else seed
     began, outcomes = time.monotonic(), []
@@ -69,7 +100,7 @@ def judge(
         on_outcome(outcomes[-1])
     judgement = judgement_of(subject, outcomes)
     took = {"seconds": round(time.monotonic() - began, 1)}
-    return replace(judgement, seed=seed, about=judgement.about | took)
+    return replace(judgement, seed=seed, strict=strict, about=judgement.about | took)
 
 
 def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
@@ -77,13 +108,14 @@ def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
     wrong = [outcome for outcome in outcomes if outcome.check.name in LOGITS and outcome.worst]
     seen = [o.worst for o in wrong] + [s for o in wrong for s in o.seen]
     failing = [s.example for s in seen if s.finding.verdict == MISMATCH and _answered(s)]
+    numeric = [outcome for outcome in outcomes if not outcome.check.refusals]
     deepest = max(failing, key=_layers, default=None)
     return Judgement(
         subject,
         tuple(outcomes),
-        localise(subject, failing, dtype=subject.dtype) if failing else None,
+        localise_all(subject, failing, dtype=subject.dtype) if failing else (),
         tuple(depths(subject, deepest, dtype=subject.dtype)) if deepest else (),
-        tuple(suspects(outcomes, subject.dtype, MUTANTS)),
+        tuple(suspects(numeric, subject.dtype, MUTANTS)),
         about=about(),
     )
 

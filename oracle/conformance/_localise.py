@@ -151,6 +151,14 @@ def localise(subject: Subject, failing: Sequence[ModelExample], *, dtype: str) -
     return _beyond_one_block(subject, bases, dtype)
 
 
+def localise_all(
+    subject: Subject, failing: Sequence[ModelExample], *, dtype: str
+) -> tuple[Divergence, ...]:
+    """All divergences that can be told apart, the first place first."""
+    first = localise(subject, failing, dtype=dtype)
+    return () if first is None else (first,)
+
+
 def depths(subject: Subject, example: ModelExample, *, dtype: str) -> list[tuple[float, float]]:
     """The largest error with 0, 1, 2 … of the example's layers, and what rounding allows there."""
     found = []

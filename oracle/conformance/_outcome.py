@@ -7,11 +7,12 @@ from typing import Any
 
 from oracle.adapters.guard import DIED, HUNG, RAISED, Misbehaviour
 from oracle.adapters.subject import Subject
-from oracle.conformance._check import MATCH, MISMATCH, TIE, Check, Finding
+from oracle.conformance._check import MATCH, MISMATCH, REFUSED, TIE, Check, Finding
 from oracle.conformance._explore import collect, smallest
 
 RIGHT, UNDECIDED, WRONG, NOT_OFFERED = "right", "undecided", "wrong", "not offered"
-# More ties than this part of the examples, and more than one, leave a check undecided.
+STRICT, LAX = "strict", "lax"  # of a check of refusals
+# More ties and refusals than this part of the examples, and than one, leave a check undecided.
 MOST_TIES = 0.01
 # A subject that hangs or dies as often as this in one check is not asked further in it.
 MOST_DEATHS = 3
@@ -30,8 +31,9 @@ class Seen:
 class Outcome:
     """What a check found of a subject.
 
-    verdict: RIGHT; WRONG, with at least one mismatch; UNDECIDED, with too many ties; NOT_OFFERED.
-    seen: every example. worst: the mismatch on the smallest example found, where there is one.
+    verdict: RIGHT; WRONG, with at least one mismatch; UNDECIDED, with too many ties or refusals;
+    NOT_OFFERED. Of a check of refusals it is STRICT or LAX. seen: every example. worst: the
+    mismatch on the smallest example found, where there is one.
     """
 
     check: Check
@@ -55,7 +57,7 @@ class Outcome:
         if self.worst:
             return self.worst.finding.says
         if self.verdict == UNDECIDED:
-            return next(s.finding.says for s in self.seen if s.finding.verdict == TIE)
+            return next(s.finding.says for s in self.seen if s.finding.verdict in (TIE, REFUSED))
         return ""
 
 
@@ -83,7 +85,7 @@ def run(
         deaths = sum(_dead(one) for one in seen)
         if deaths >= MOST_DEATHS or _hung(seen[-1]):
             break
-    verdict = _verdict(Counter(one.finding.verdict for one in seen))
+    verdict = _verdict(check, Counter(one.finding.verdict for one in seen))
     worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
     if worst and shrink and not _dead(worst):
         known = [one.finding.verdict == MISMATCH for one in seen]
@@ -120,7 +122,7 @@ def compared(check: Check, dtype: str, example: Any, answer: Any) -> Finding:
     except Misbehaviour as misbehaviour:
         finding = Finding(MISMATCH, math.inf, misbehaviour.says)
     if finding.verdict == MISMATCH and isinstance(answer, Misbehaviour) and answer.refuses:
-        finding = Finding(TIE, 0.0, f"it was refused: {answer.says}")
+        finding = Finding(REFUSED, 0.0, f"it was refused: {answer.says}")
     return finding
 
 
@@ -134,10 +136,13 @@ def ask(check: Check, subject: Subject, example: Any) -> Any:
         return Misbehaviour(RAISED, f"{type(error).__name__}: {error}")
 
 
-def _verdict(counts: Counter[str]) -> str:
+def _verdict(check: Check, counts: Counter[str]) -> str:
+    if check.refusals:
+        return LAX if counts[MISMATCH] else STRICT
     if counts[MISMATCH]:
         return WRONG
-    return UNDECIDED if counts[TIE] > max(1, MOST_TIES * counts.total()) else RIGHT
+    open_ones = counts[TIE] + counts[REFUSED]
+    return UNDECIDED if open_ones > max(1, MOST_TIES * counts.total()) else RIGHT
 
 
 def _fails(check: Check, subject: Subject, example: Any) -> bool:

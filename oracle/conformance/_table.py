@@ -4,17 +4,30 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.conformance._check import MATCH, MISMATCH, TIE
+from oracle.adapters.claims import as_plain
+from oracle.conformance._check import MATCH, MISMATCH, REFUSED, TIE
 from oracle.conformance._diagnosis import HOPELESS
 from oracle.conformance._judge import Judgement
-from oracle.conformance._outcome import NOT_OFFERED, RIGHT, UNDECIDED, WRONG, Outcome
+from oracle.conformance._localise import Divergence
+from oracle.conformance._outcome import (
+    LAX,
+    NOT_OFFERED,
+    RIGHT,
+    STRICT,
+    UNDECIDED,
+    WRONG,
+    Outcome,
+)
 
 SUSPECTS_SHOWN = 3
+# Whose examples are models, drawn within the claims.
+CLAIMED_AREAS = ("model", "cache", "perplexity")
 
 
 def head() -> str:
     """The line above the outcomes."""
-    return f"{'check':40} {'verdict':11} {'match':>6} {'tie':>5} {'mismatch':>9} {'error':>7}"
+    counted = f"{'match':>6} {'tie':>5} {'refused':>8} {'mismatch':>9}"
+    return f"{'check':40} {'verdict':11} {counted} {'error':>7}"
 
 
 def line(outcome: Outcome) -> str:
@@ -25,9 +38,10 @@ def line(outcome: Outcome) -> str:
     if outcome.verdict == NOT_OFFERED:
         return ""
     n = outcome.counts
-    found = f"{outcome.check.name:40} {outcome.verdict:11} {n[MATCH]:6} {n[TIE]:5} {n[MISMATCH]:9}"
-    found += f" {outcome.error:7.3f}"
-    return f"{found}\n    {outcome.says}" if outcome.says else found
+    counted = f"{n[MATCH]:6} {n[TIE]:5} {n[REFUSED]:8} {n[MISMATCH]:9}"
+    row = f"{outcome.check.name:40} {outcome.verdict:11} {counted} {outcome.error:7.3f}"
+    # What is done in place of a refusal stands under the numbers.
+    return f"{row}\n    {outcome.says}" if outcome.says and outcome.verdict != LAX else row
 
 
 def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
@@ -37,9 +51,13 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
     """
     subject, counts = judgement.subject, _verdicts(judgement)
     lines = [
-        f"{subject.name}, {subject.dtype}: {judgement.verdict.upper()}",
+        f"{subject.name}, {subject.dtype}: {verdict_line(judgement)}",
         ", ".join(f"{n} check{'s' * (n > 1)} {v}" for v, n in counts.items() if n),
     ]
+    if refusals := judgement.refusals:
+        lines += [f"refusals: {refusals.verdict}", *(f"    {did}" for did in refusals.how)]
+    if judgement.verdict != RIGHT and (unclaimed := subject.claims.left_out()):
+        lines += [f"not claimed, and not judged: {'; '.join(unclaimed)}"]
     if missing := _not_offered(judgement):
         lines += [f"not offered: {', '.join(missing)}"]
     if found := judgement.divergence:
@@ -58,6 +76,16 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
+def verdict_line(judgement: Judgement) -> str:
+    """The verdict in capitals, and what it does not hold for where less than all is claimed."""
+    unclaimed = judgement.subject.claims.left_out()
+    if judgement.verdict == RIGHT and unclaimed:
+        return f"RIGHT in all that it claims, which leaves out {'; '.join(unclaimed)}"
+    if judgement.verdict == WRONG and judgement.numbers == RIGHT:
+        return "WRONG, though its numbers are right: what has no answer has to be refused"
+    return judgement.verdict.upper()
+
+
 def where(judgement: Judgement) -> str:
     """The divergence in a few words."""
     found = judgement.divergence
@@ -70,13 +98,18 @@ def where(judgement: Judgement) -> str:
 def as_data(judgement: Judgement) -> dict[str, Any]:
     """All of it as what JSON can hold; infinite numbers are null."""
     subject = judgement.subject
+    divergences = [_divergence_data(divergence) for divergence in judgement.divergences]
     return {
         "subject": subject.name,
         "dtype": subject.dtype,
         "verdict": judgement.verdict,
         "seed": judgement.seed,
+        "claims": as_plain(subject.claims),
+        "not_claimed": list(subject.claims.left_out()),
+        "refusals": _refusals_data(judgement),
         "checks": [_outcome_data(outcome) for outcome in judgement.outcomes],
-        "divergence": _divergence_data(judgement),
+        "divergence": next(iter(divergences), None),
+        "divergences": divergences,
         "by_depth": [
             {"layers": n, "error": _number(error), "allowed": _number(allowed)}
             for n, (error, allowed) in enumerate(judgement.by_depth)
@@ -97,16 +130,25 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
 
 
 def _verdicts(judgement: Judgement) -> dict[str, int]:
-    order = (RIGHT, UNDECIDED, WRONG, NOT_OFFERED)
+    order = (RIGHT, UNDECIDED, WRONG, STRICT, LAX, NOT_OFFERED)
     found = [outcome.verdict for outcome in judgement.outcomes]
     return {verdict: found.count(verdict) for verdict in order}
 
 
 def _not_offered(judgement: Judgement) -> list[str]:
-    """What the subject lacks: functions, or what it does not list of decoders and settings."""
+    """What the subject lacks: functions, or what it does not list of decoders and settings.
+
+    Where it has the function that a model is asked of, it is its claims that leave the check out,
+    and they are listed apart.
+    """
     missing = [outcome.check for outcome in judgement.outcomes if outcome.verdict == NOT_OFFERED]
-    lacks = judgement.subject.function
-    return list(dict.fromkeys(c.name if lacks(c.needs) is not None else c.needs for c in missing))
+    offers = judgement.subject.function
+    names = (
+        check.needs if offers(check.needs) is None else check.name
+        for check in missing
+        if offers(check.needs) is None or check.area not in CLAIMED_AREAS
+    )
+    return list(dict.fromkeys(names))
 
 
 def _suspects(judgement: Judgement) -> list[str]:
@@ -130,6 +172,7 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "matches": n[MATCH],
         "ties": n[TIE],
+        "refused": n[REFUSED],
         "mismatches": n[MISMATCH],
         "error": _number(outcome.error),
         "says": outcome.says,
@@ -137,18 +180,20 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _divergence_data(judgement: Judgement) -> dict[str, Any] | None:
-    found = judgement.divergence
-    if found is None:
-        return None
+def _refusals_data(judgement: Judgement) -> dict[str, Any] | None:
+    refusals = judgement.refusals
+    return None if refusals is None else {"verdict": refusals.verdict, "how": list(refusals.how)}
+
+
+def _divergence_data(divergence: Divergence) -> dict[str, Any]:
     return {
-        "component": found.component,
-        "layer": found.layer,
-        "row": found.row,
-        "position": found.position,
-        "error": _number(found.error),
-        "says": found.says,
-        "example": repr(found.example),
+        "component": divergence.component,
+        "layer": divergence.layer,
+        "row": divergence.row,
+        "position": divergence.position,
+        "error": _number(divergence.error),
+        "says": divergence.says,
+        "example": repr(divergence.example),
     }
 
 

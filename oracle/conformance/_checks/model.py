@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oracle.adapters.guard import RAISED, Misbehaviour
-from oracle.conformance._check import TIE, Check, Finding
+from oracle.conformance._check import REFUSED, Check, Finding
 from oracle.conformance._model_examples import (
     PLAIN,
     RELEASED,
@@ -25,7 +25,7 @@ def _judge_flags(dtype: str, example: ModelExample, answer: Any) -> Finding:
     """As any logits; but to refuse a switch that is not the released models' is honest."""
     refused = isinstance(answer, Misbehaviour) and answer.kind == RAISED
     if refused and any(example.config[name] != value for name, value in RELEASED.items()):
-        return Finding(TIE, 0.0, f"it was refused: {answer.says}")
+        return Finding(REFUSED, 0.0, f"it was refused: {answer.says}")
     return judge_logits(dtype, example, answer)
 
 

@@ -1,7 +1,12 @@
-"""What has no answer has to be refused: an exception, not numbers."""
+"""Refusals: what has no answer is refused with an exception, or answered, and then how.
+
+It is a verdict apart from that on numbers: NumPy takes −1 for the last token, and a model that is
+written in it may be right in every number.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +20,14 @@ from oracle.conformance._model_examples import (
     ModelExample,
     claimed_examples,
     distance_of_logits,
+    judge_logits,
+    not_logits,
 )
 from oracle.strategies._tokens import Batch
 from oracle.strategies._weights import Weights
 
+# Between what was asked and what was done, in a finding's words.
+HAS_TO_BE_REFUSED = " has to be refused: "
 REFUSALS = (
     "more tokens than n_positions",
     "a token above the vocabulary",
@@ -72,9 +81,57 @@ def refusals(draw: st.DrawFn, subject: Subject) -> Refusal:
 def _judge_refusal(dtype: str, refusal: Refusal, answer: Any) -> Finding:
     if isinstance(answer, Misbehaviour) and answer.kind == RAISED:
         return Finding(MATCH)
-    says = answer.says if isinstance(answer, Misbehaviour) else "it answered"
     named = f" ({refusal.name})" if "tensor" in refusal.why else ""
-    return Finding(MISMATCH, math.inf, f"{refusal.why}{named} has to be refused: {says}")
+    says = f"{refusal.why}{named}{HAS_TO_BE_REFUSED}{_what_it_did(dtype, refusal, answer)}"
+    return Finding(MISMATCH, math.inf, says)
+
+
+def _what_it_did(dtype: str, refusal: Refusal, answer: Any) -> str:
+    """In a few words: for which right question the answer would be the right one."""
+    if isinstance(answer, Misbehaviour):
+        return answer.says
+    if not_logits(refusal.spoilt(), answer):
+        return "it answered with something else than logits"
+    if not np.isfinite(answer).all():
+        return "it answered with numbers that are not finite"
+    for words, meant in _meanings(refusal):
+        if judge_logits(dtype, meant, answer).verdict == MATCH:
+            return f"it answered {words}"
+    return "it answered with other numbers"
+
+
+def _meanings(refusal: Refusal) -> Iterator[tuple[str, ModelExample]]:
+    """What may have been taken for what was asked, with words for it."""
+    asked = refusal.spoilt()
+    config, batch, vocab = asked.config, asked.batch, asked.config["vocab_size"]
+    negative = refusal.why == REFUSALS[2]
+    if negative or refusal.why == REFUSALS[1]:
+        last = "as Python indexes do" if negative else "as if it were the last token"
+        for words, token in ((last, vocab - 1), ("as if it were token 0", 0)):
+            tokens = batch.tokens.copy()
+            tokens[-1, -1] = token
+            yield words, replace(asked, batch=replace(batch, tokens=tokens))
+        return
+    tensors, name = dict(refusal.example.weights), refusal.name
+    if refusal.why == REFUSALS[0]:
+        config, name = config | {"n_positions": config["n_positions"] + 1}, "wpe.weight"
+        table = tensors[name]
+        more = {
+            "as if beyond the last position all were at the last": table[-1:],
+            "as if positions began again": table[:1],
+            "without a position beyond the last": np.zeros_like(table[:1]),
+        }
+        stand_ins = {words: np.concatenate([table, row]) for words, row in more.items()}
+    elif refusal.why == REFUSALS[3]:
+        stand_ins = {
+            "as if it were zeros": np.zeros_like(tensors[name]),
+            "as if it were ones": np.ones_like(tensors[name]),
+        }
+    else:
+        stand_ins = {"as if what is too much were not there": tensors[name]}
+    for words, array in stand_ins.items():
+        weights = Weights(tensors | {name: array}, f"{refusal.example.weights.recipe} {words}")
+        yield words, ModelExample(config, weights, batch)
 
 
 def _distance_of_refusals(dtype: str, refusal: Refusal, one: Any, other: Any) -> float:
@@ -97,5 +154,6 @@ CHECKS = (
         _judge_refusal,
         _distance_of_refusals,
         50,
+        refusals=True,
     ),
 )

@@ -25,10 +25,11 @@ from oracle.conformance._sizes import DEFAULT, SIZES
 from oracle.conformance._table import as_data, head, line, summary
 
 EXIT = {RIGHT: 0, WRONG: 1, UNDECIDED: 3}
-USAGE = 2
+USAGE, EXIT_LAX = 2, 4
 ABOUT = """Judge a GPT-2, or the parts of one. What it does not offer is not judged. Exit code:
-0 right, 1 wrong, 3 undecided (too many ties), 2 no subject. oracle/adapters/subject.py says what a
-Python subject offers, oracle/adapters/PROTOCOL.md what a program in any language answers."""
+0 right, 1 wrong, 3 undecided (too many ties), 4 right but lax under --strict, 2 no subject.
+oracle/adapters/subject.py says what a Python subject offers, oracle/adapters/PROTOCOL.md what a
+program in any language answers."""
 
 
 def add(commands: Any) -> None:
@@ -41,6 +42,7 @@ def add(commands: Any) -> None:
     option("--sizes", choices=SIZES, default=DEFAULT, help=f"how large, with all below ({DEFAULT})")
     option("--examples", type=count, metavar="N", help="how many for each check")
     option("--seed", type=seed, metavar="N", help="of the examples; without it, a fresh one")
+    option("--strict", action="store_true", help="to answer where there is no answer is wrong")
     option("--seconds", type=seconds, default=SECONDS, help=f"limit of a call ({SECONDS:g})")
     option("--dtype", choices=FORMATS, help="handed to a subject that is a function")
     option("--device", help="handed to a subject that is a function: cpu, cuda")
@@ -72,6 +74,7 @@ def run(given: argparse.Namespace) -> int:
             checks,
             count=given.examples,
             seed=given.seed,
+            strict=given.strict,
             on_outcome=lambda outcome: None if given.quiet else _show(line(outcome)),
         )
         read = lines(subject, found.divergence) if found.divergence else []
@@ -79,6 +82,8 @@ def run(given: argparse.Namespace) -> int:
         _show("\n".join(line(o) for o in found.outcomes if o.verdict in (WRONG, UNDECIDED)))
     print(f"\n{summary(found, read)}")
     _write(given, found, read)
+    if found.verdict == WRONG and found.numbers == RIGHT:
+        return EXIT_LAX
     return EXIT.get(found.verdict, USAGE)
 
 

@@ -71,11 +71,11 @@ def judged(subject, *names, count=5):
 def judged_wrong():
     """With all that a wrong judgement may have."""
     subject = mutated(named("gelu-erf"), "float32")
-    found = judged(subject, "model/logits", "ops/relu", "ops/gelu_new", "perplexity/*", count=12)
+    found = judged(subject, "model/logits", "ops/relu", "ops/gelu_new", "perplexity/*", count=30)
     (failing,) = [o.worst.example for o in found.outcomes if o.check.name == "model/logits"]
     return replace(
         found,
-        divergence=localise(subject, [failing], dtype="float32"),
+        divergences=(localise(subject, [failing], dtype="float32"),),
         by_depth=tuple(depths(subject, failing, dtype="float32")),
         suspects=(Suspect(named("gelu-erf"), 0.25), Suspect(named("wpe-missing"), 50.0)),
     )
@@ -196,7 +196,7 @@ def test_nothing_of_a_subject_is_taken_for_html(wrong):
                 wrong,
                 subject=replace(wrong.subject, name=SCRIPT),
                 outcomes=tuple(outcomes),
-                divergence=replace(wrong.divergence, says=SCRIPT, component=SCRIPT),
+                divergences=(replace(wrong.divergence, says=SCRIPT, component=SCRIPT),),
             )
         )
     )

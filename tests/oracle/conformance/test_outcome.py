@@ -6,7 +6,7 @@ import pytest
 from oracle.adapters.guard import DIED, HUNG, Misbehaviour
 from oracle.adapters.subject import Subject
 from oracle.conformance._catalogue import named
-from oracle.conformance._outcome import MOST_DEATHS, NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
+from oracle.conformance._outcome import LAX, MOST_DEATHS, NOT_OFFERED, RIGHT, UNDECIDED, WRONG, run
 from tests.helpers.broken_subjects import changed, clean
 
 (LOGITS,) = named("model/logits")
@@ -122,7 +122,7 @@ def test_to_answer_where_there_is_no_answer_is_wrong():
         )
 
     found = outcome(change, REFUSALS, count=50)
-    assert found.verdict == WRONG
+    assert found.verdict == LAX
     assert found.counts["match"] > 10
     assert "has to be refused: it answered" in found.says
 
@@ -138,4 +138,6 @@ def test_to_refuse_a_flag_leaves_it_undecided_not_wrong():
 
     found = outcome(change, FLAGS, count=50)
     assert found.verdict == UNDECIDED
+    assert (found.counts["tie"], found.counts["mismatch"]) == (0, 0)
+    assert found.counts["refused"] > 10
     assert found.says.startswith("it was refused: NotImplementedError")
