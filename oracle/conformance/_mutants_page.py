@@ -71,11 +71,9 @@ def _row(mutant: Mutant, check: str) -> str:
 
 
 def _link(source: str) -> str:
-    """A file or a thread as a link; an issue's address leads to a pull request too."""
+    """A file, a commit or a thread as a link; an issue's address leads to a pull request too."""
     if not source:
         return ""
-    if ":" in source:
-        repository, _, path = source.partition(":")
-        return f"[{source}](https://github.com/{repository}/blob/HEAD/{path})"
-    repository, _, number = source.partition("#")
-    return f"[{source}](https://github.com/{repository}/issues/{number})"
+    repository, kind, rest = re.split(r"([#@:])", source, maxsplit=1)
+    place = {"#": "issues", "@": "commit", ":": "blob/HEAD"}[kind]
+    return f"[{source}](https://github.com/{repository}/{place}/{rest})"

@@ -151,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "softmax-over-heads",
         "softmax over the heads, not over the keys",
-        "",
+        "CAMMA-public/rendezvous#10",
         attention=variant(normalise=_over(-3)),
     ),
     model_bug(

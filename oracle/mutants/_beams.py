@@ -1,7 +1,7 @@
 """Bugs of beam search and its relatives."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -17,24 +17,13 @@ from oracle.decoding import _language_model as language_model
 from oracle.decoding import _pipeline as pipeline
 from oracle.decoding._constraints import holds
 from oracle.decoding._filters import FILTERS
-from oracle.mutants._mutant import Mutant, Severity
+from oracle.mutants._mutant import Mutant
+from oracle.mutants._sampling import decoder_bug
 
 _BEAMS = "oracle.decoding._beams"
 _CANDIDATES = "oracle.decoding._candidates"
 _HYPOTHESES = "oracle.decoding._hypotheses"
 _SEARCH = "oracle.decoding._decoders.search_beams"
-
-
-def _mutant(
-    id: str,
-    bug: str,
-    source: str,
-    replaces: Mapping[str, Any],
-    *,
-    effect: str = "",
-    severity: Severity = "",
-) -> Mutant:
-    return Mutant(id, bug, source, "decoders", replaces, effect=effect, severity=severity)
 
 
 _search, _hypothesis, _stop, _candidate, _step, _process, _next_scores = (
@@ -209,76 +198,200 @@ def _raw_logits(lm: Any, rows: Any, settings: Any, *, beams: bool) -> Any:
 
 
 HF = "huggingface/transformers"
-# fmt: off
 MUTANTS: tuple[Mutant, ...] = (
-    _mutant("beam-duplicates", "all beams start equal at the first step",
-            "facebookresearch/ParlAI#2047",
-            {f"{_BEAMS}.Group": lambda running: hypotheses.Group(running * 2)}),
-    _mutant("beam-cache-not-reordered", "the cache is not reordered with the beams",
-            f"{HF}#46612", {_SEARCH: _stale_cache}),
-    _mutant("beam-length-with-prompt", "the prompt is counted in the length penalty",
-            f"{HF}#26624", _scored(lambda beam, _: len(beam.row.tokens))),
-    _mutant("beam-length-with-padding", "padding is counted in the length penalty",
-            f"{HF}#25455", {_SEARCH: _padding_counts}),
-    _mutant("beam-bound-sign", "the early-stop bound ignores the sign of the penalty",
-            f"{HF}#20901", {f"{_BEAMS}.stop": _full_length_bound}),
-    _mutant("beam-first-n-win", "the first n finished hypotheses win, whatever their score",
-            "neulab/xnmt#572", {f"{_HYPOTHESES}._sorted": list}),
-    _mutant("beam-several-eos", "2 beams candidates are too few with several eos ids",
-            f"{HF}#25103", {f"{_HYPOTHESES}.Search.kept": property(lambda self: 2 * self.width)}),
-    _mutant("beam-index-at-eos", "a wrong beam index is recorded at eos",
-            f"{HF}#18851", {f"{_CANDIDATES}._candidate": _wrong_beam_at_eos}),
-    _mutant("beam-warp-after", "warpers act after the beam scores were added",
-            f"{HF}#26843",
-            {f"{_BEAMS}.process": _no_filters, f"{_BEAMS}.candidates": _warped_totals}),
-    _mutant("beam-eos-goes-on", "a candidate that ends with eos runs on", "",
-            {f"{_CANDIDATES}.ending": lambda row, settings, text_of: None}),
-    _mutant("beam-score-undivided", "scores are not divided by the length", "",
-            {f"{_HYPOTHESES}.Search.power": lambda self, length: 1.0}),
-    _mutant("beam-penalty-multiplies", "scores are multiplied by the length penalty's power", "",
-            {f"{_HYPOTHESES}.Search.score": lambda self, total, length:
-             total * self.power(length) if length else 0.0}),
-    _mutant("beam-length-without-eos", "eos is not counted in the length", "",
-            _scored(lambda beam, stopped: max(len(beam.row.generated) - (stopped == "eos"), 1))),
-    _mutant("beam-length-one-more", "the length is one too large", "",
-            _scored(lambda beam, _: len(beam.row.generated) + 1)),
-    _mutant("beam-never-early", "early_stopping is taken for False", "",
-            _stops_as(early_stopping=False)),
-    _mutant("beam-always-early", "early_stopping is taken for True", "",
-            _stops_as(early_stopping=True)),
-    _mutant("beam-raw-logits", "logits are added up without log-softmax", "",
-            {f"{_BEAMS}.next_scores": _raw_logits}),
-    _mutant("beam-worst-first", "results come worst first", "",
-            {f"{_HYPOTHESES}._sorted": lambda some: sorted(some, key=lambda h: h.score)}),
-    _mutant("beam-draws-repeat", "beam sampling draws with replacement", "",
-            {f"{_CANDIDATES}.drawn": _replaced}),
-    _mutant("beam-draws-unranked", "drawn candidates are not ranked", "",
-            {f"{_CANDIDATES}.drawn": _drawn_order}),
-    _mutant("beam-sampling-is-search", "beam sampling takes the best candidates", "",
-            {f"{_CANDIDATES}.drawn": _likeliest}),
-    _mutant("diverse-no-penalty", "the diversity penalty does not act", "",
-            {"oracle.decoding._processors.diversity_penalty": lambda s, taken, penalty: s}),
-    _mutant("diverse-once", "a token that several beams took is penalised once", "",
-            {"oracle.decoding._processors.diversity_penalty":
-             lambda s, taken, penalty: s - penalty * (taken > 0)}),
-    _mutant("diverse-favours", "what earlier groups took is favoured", "",
-            {"oracle.decoding._processors.diversity_penalty":
-             lambda s, taken, penalty: s + penalty * taken}),
-    _mutant("diverse-never-forgets", "what groups took in earlier steps is penalised too", "",
-            {f"{_BEAMS}._step": _taken_stays()}),
-    _mutant("constraint-met-by-prompt", "a phrase in the prompt fulfils a constraint", "",
-            {f"{_CANDIDATES}.constrained_text": _prompt_counts,
-             f"{_HYPOTHESES}.constrained_text": _prompt_counts}),
-    _mutant("constraint-eos-early", "eos may come before all constraints are fulfilled", "",
-            {f"{_CANDIDATES}.fulfilled": lambda text, constraints: True}),
-    _mutant("constraint-any-is-enough", "one constraint of several is enough", "",
-            {f"{_CANDIDATES}.fulfilled": _any_constraint,
-             f"{_HYPOTHESES}.fulfilled": _any_constraint}),
-    _mutant("constraint-forgets", "after 1, 1 the phrase 1, 2 starts again from nothing", "",
-            {f"{_CANDIDATES}.progress": _forgetful_progress}),
-    _mutant("constraint-one-bank", "beams of more progress have no place of their own", "",
-            {f"{_BEAMS}.by_banks": _one_bank}),
-    _mutant("constraint-unmet-ranks", "results are ranked by score alone, fulfilled or not", "",
-            {f"{_HYPOTHESES}._sorted": _by_score}),
+    decoder_bug(
+        "beam-duplicates",
+        "all beams start equal at the first step",
+        "facebookresearch/ParlAI#2047",
+        {f"{_BEAMS}.Group": lambda running: hypotheses.Group(running * 2)},
+    ),
+    decoder_bug(
+        "beam-cache-not-reordered",
+        "the cache is not reordered with the beams",
+        f"{HF}#46612",
+        {_SEARCH: _stale_cache},
+    ),
+    decoder_bug(
+        "beam-length-with-prompt",
+        "the prompt is counted in the length penalty",
+        f"{HF}#26624",
+        _scored(lambda beam, _: len(beam.row.tokens)),
+    ),
+    decoder_bug(
+        "beam-length-with-padding",
+        "padding is counted in the length penalty",
+        f"{HF}#25455",
+        {_SEARCH: _padding_counts},
+    ),
+    decoder_bug(
+        "beam-bound-sign",
+        "the early-stop bound ignores the sign of the penalty",
+        f"{HF}#20901",
+        {f"{_BEAMS}.stop": _full_length_bound},
+    ),
+    decoder_bug(
+        "beam-first-n-win",
+        "the first n finished hypotheses win, whatever their score",
+        "neulab/xnmt#572",
+        {f"{_HYPOTHESES}._sorted": list},
+    ),
+    decoder_bug(
+        "beam-several-eos",
+        "2 beams candidates are too few with several eos ids",
+        f"{HF}#25103",
+        {f"{_HYPOTHESES}.Search.kept": property(lambda self: 2 * self.width)},
+    ),
+    decoder_bug(
+        "beam-index-at-eos",
+        "a wrong beam index is recorded at eos",
+        f"{HF}#18851",
+        {f"{_CANDIDATES}._candidate": _wrong_beam_at_eos},
+    ),
+    decoder_bug(
+        "beam-warp-after",
+        "warpers act after the beam scores were added",
+        f"{HF}#26843",
+        {f"{_BEAMS}.process": _no_filters, f"{_BEAMS}.candidates": _warped_totals},
+    ),
+    decoder_bug(
+        "beam-eos-goes-on",
+        "a candidate that ends with eos runs on",
+        "facebookresearch/ParlAI#2058",
+        {f"{_CANDIDATES}.ending": lambda row, settings, text_of: None},
+    ),
+    decoder_bug(
+        "beam-score-undivided",
+        "scores are not divided by the length",
+        "neulab/xnmt#323",
+        {f"{_HYPOTHESES}.Search.power": lambda self, length: 1.0},
+    ),
+    decoder_bug(
+        "beam-penalty-multiplies",
+        "scores are multiplied by the length penalty's power",
+        "",
+        {
+            f"{_HYPOTHESES}.Search.score": lambda self, total, length: (
+                total * self.power(length) if length else 0.0
+            )
+        },
+    ),
+    decoder_bug(
+        "beam-length-without-eos",
+        "eos is not counted in the length",
+        "huggingface/transformers#8890",
+        _scored(lambda beam, stopped: max(len(beam.row.generated) - (stopped == "eos"), 1)),
+    ),
+    decoder_bug(
+        "beam-length-one-more",
+        "the length is one too large",
+        "",
+        _scored(lambda beam, _: len(beam.row.generated) + 1),
+    ),
+    decoder_bug(
+        "beam-never-early", "early_stopping is taken for False", "", _stops_as(early_stopping=False)
+    ),
+    decoder_bug(
+        "beam-always-early", "early_stopping is taken for True", "", _stops_as(early_stopping=True)
+    ),
+    decoder_bug(
+        "beam-raw-logits",
+        "logits are added up without log-softmax",
+        "",
+        {f"{_BEAMS}.next_scores": _raw_logits},
+    ),
+    decoder_bug(
+        "beam-worst-first",
+        "results come worst first",
+        "",
+        {f"{_HYPOTHESES}._sorted": lambda some: sorted(some, key=lambda h: h.score)},
+    ),
+    decoder_bug(
+        "beam-draws-repeat",
+        "beam sampling draws with replacement",
+        "",
+        {f"{_CANDIDATES}.drawn": _replaced},
+    ),
+    decoder_bug(
+        "beam-draws-unranked",
+        "drawn candidates are not ranked",
+        "",
+        {f"{_CANDIDATES}.drawn": _drawn_order},
+    ),
+    decoder_bug(
+        "beam-sampling-is-search",
+        "beam sampling takes the best candidates",
+        "",
+        {f"{_CANDIDATES}.drawn": _likeliest},
+    ),
+    decoder_bug(
+        "diverse-no-penalty",
+        "the diversity penalty does not act",
+        "",
+        {"oracle.decoding._processors.diversity_penalty": lambda s, taken, penalty: s},
+    ),
+    decoder_bug(
+        "diverse-once",
+        "a token that several beams took is penalised once",
+        "",
+        {
+            "oracle.decoding._processors.diversity_penalty": lambda s, taken, penalty: (
+                s - penalty * (taken > 0)
+            )
+        },
+    ),
+    decoder_bug(
+        "diverse-favours",
+        "what earlier groups took is favoured",
+        "",
+        {
+            "oracle.decoding._processors.diversity_penalty": lambda s, taken, penalty: (
+                s + penalty * taken
+            )
+        },
+    ),
+    decoder_bug(
+        "diverse-never-forgets",
+        "what groups took in earlier steps is penalised too",
+        "openvinotoolkit/openvino.genai@8df10233d",
+        {f"{_BEAMS}._step": _taken_stays()},
+    ),
+    decoder_bug(
+        "constraint-met-by-prompt",
+        "a phrase in the prompt fulfils a constraint",
+        "",
+        {
+            f"{_CANDIDATES}.constrained_text": _prompt_counts,
+            f"{_HYPOTHESES}.constrained_text": _prompt_counts,
+        },
+    ),
+    decoder_bug(
+        "constraint-eos-early",
+        "eos may come before all constraints are fulfilled",
+        "",
+        {f"{_CANDIDATES}.fulfilled": lambda text, constraints: True},
+    ),
+    decoder_bug(
+        "constraint-any-is-enough",
+        "one constraint of several is enough",
+        "",
+        {f"{_CANDIDATES}.fulfilled": _any_constraint, f"{_HYPOTHESES}.fulfilled": _any_constraint},
+    ),
+    decoder_bug(
+        "constraint-forgets",
+        "after 1, 1 the phrase 1, 2 starts again from nothing",
+        "",
+        {f"{_CANDIDATES}.progress": _forgetful_progress},
+    ),
+    decoder_bug(
+        "constraint-one-bank",
+        "beams of more progress have no place of their own",
+        "",
+        {f"{_BEAMS}.by_banks": _one_bank},
+    ),
+    decoder_bug(
+        "constraint-unmet-ranks",
+        "results are ranked by score alone, fulfilled or not",
+        "awslabs/sockeye#525",
+        {f"{_HYPOTHESES}._sorted": _by_score},
+    ),
 )
-# fmt: on

@@ -74,7 +74,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "layers-shared",
         "every layer has the first one's weights",
-        "",
+        "zalandoresearch/pytorch-vq-vae#2",
         forward=_layers(lambda n: [0] * n),
     ),
     model_bug(
@@ -92,7 +92,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "ln-f-missing",
         "no final layer norm",
-        "",
+        "OpenNMT/CTranslate2#850",
         _norm=lambda weights, c, name, x, *tap: (
             x if name == "ln_f" else _true_norm(weights, c, name, x, *tap)
         ),
@@ -140,13 +140,13 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "residual-of-block-input",
         "the second residual sum starts from the block's input, so attention's output is lost",
-        "",
+        "strutive07/transformer-tensorflow2.0#14",
         forward=steered(resid_post=_sum("resid_pre", "mlp_out")),
     ),
     model_bug(
         "parallel-blocks",
         "the MLP reads the block's input beside attention, as in GPT-J",
-        "",
+        "ggml-org/ggml#139",
         forward=steered(ln_2=_normed("ln_2", "resid_pre")),
     ),
     model_bug(

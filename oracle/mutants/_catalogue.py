@@ -5,6 +5,8 @@ from oracle.mutants import _decoders as decoders
 from oracle.mutants import _model as model
 from oracle.mutants import _perplexity as perplexity
 from oracle.mutants import _processors as processors
+from oracle.mutants import _published_perplexity as published_perplexity
+from oracle.mutants import _published_processors as published_processors
 from oracle.mutants import _tokenizer as tokenizer
 from oracle.mutants._mutant import Mutant
 
@@ -12,9 +14,11 @@ MUTANTS: tuple[Mutant, ...] = (
     *model.MUTANTS,
     *cache.MUTANTS,
     *processors.MUTANTS,
+    *published_processors.MUTANTS,
     *decoders.MUTANTS,
     *tokenizer.MUTANTS,
     *perplexity.MUTANTS,
+    *published_perplexity.MUTANTS,
 )
 
 

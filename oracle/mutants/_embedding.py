@@ -162,12 +162,6 @@ MUTANTS: tuple[Mutant, ...] = (
         forward=_ids(lambda tokens, size: torch.where((tokens >= 0) & (tokens < size), tokens, 0)),
     ),
     model_bug(
-        "id-negative-wraps",
-        "a negative token id counts from the end of the vocabulary",
-        "BlinkDL/ChatRWKV#217",
-        forward=_ids(lambda tokens, size: torch.where(tokens < 0, tokens + size, tokens)),
-    ),
-    model_bug(
         "id-outside-is-nothing",
         "an id outside its table has no embedding, as a product with one-hot rows has it",
         "",

@@ -176,6 +176,12 @@ def _one_hot(ids: Tensor, weight: Tensor) -> Tensor:
     return (ids[..., None] == torch.arange(len(weight), device=ids.device)).to(weight) @ weight
 
 
+def _as_indexes(call: Call) -> model.Output:
+    """Negative ids count from the end of the vocabulary, as NumPy's indexes do: lax, and right."""
+    tokens = call.tokens
+    return call.run(tokens=torch.where(tokens < 0, tokens + call.c["vocab_size"], tokens))
+
+
 EQUIVALENTS: tuple[Mutant, ...] = tuple(
     model_bug(id, says, "", area="equivalent", **replaces)
     for id, says, replaces in (
@@ -206,5 +212,6 @@ EQUIVALENTS: tuple[Mutant, ...] = tuple(
             },
         ),
         ("numpy", "NumPy, written from the formulas", {"forward": _untapped(numpy_forward)}),
+        ("negative-ids-as-indexes", "ids as NumPy's indexes", {"forward": changed(_as_indexes)}),
     )
 )

@@ -128,7 +128,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "layernorm-no-gain",
         "the gain is not applied",
-        "",
+        "pytorch/pytorch#69208",
         layer_norm=lambda x, weight, bias, *, eps=1e-5: layer_norm(
             x, torch.ones_like(weight), bias, eps=eps
         ),
@@ -148,7 +148,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "layernorm-no-mean",
         "the mean is not taken off: RMS norm",
-        "",
+        "huggingface/candle@a7f03a7bb",
         layer_norm=_no_mean,
     ),
     model_bug(

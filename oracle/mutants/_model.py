@@ -22,6 +22,9 @@ from oracle.mutants import (
     _precision as precision,
 )
 from oracle.mutants import (
+    _published_models as published,
+)
+from oracle.mutants import (
     _scale as scale,
 )
 from oracle.mutants import (
@@ -39,4 +42,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *weights.MUTANTS,
     *padding.MUTANTS,
     *precision.MUTANTS,
+    *published.MUTANTS,
 )

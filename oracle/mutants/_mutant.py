@@ -18,13 +18,13 @@ SEVERITIES: tuple[Severity, ...] = ("text", "probabilities", "rounding", "long c
 class Mutant:
     """What is wrong, where that was seen, and which names of the oracle it replaces.
 
-    id: short, as in "layernorm-bessel". bug: one line. source: the thread or file in which
-    somebody's published code had it, "owner/repo#number" or "owner/repo:path", or "" where none is
-    known. area: "model", "cache", "processors", "decoders", "tokenizer" or "perplexity". replaces:
-    from the full name of something in the oracle, such as "oracle.model.layer_norm", to what stands
-    in its place. dtypes: the claimed dtypes in which the bug is one. A few (a sum in float16) are
-    none there. effect: what its user sees, in a few words, such as "logits off by 0.2".
-    severity: how bad that is, one of SEVERITIES.
+    id: short, as in "layernorm-bessel". bug: one line. source: where somebody's published code had
+    it: "owner/repo#number", "owner/repo@commit" (that took the bug out, or put it in) or
+    "owner/repo:path"; "" where none is known. area: "model", "cache", "processors", "decoders",
+    "tokenizer" or "perplexity". replaces: from the full name of something in the oracle, such as
+    "oracle.model.layer_norm", to what stands in its place. dtypes: the claimed dtypes in which the
+    bug is one. A few (a sum in float16) are none there. effect: what its user sees, in a few words,
+    such as "logits off by 0.2". severity: how bad that is, one of SEVERITIES.
     """
 
     id: str

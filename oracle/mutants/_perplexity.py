@@ -21,7 +21,7 @@ _mean_surprise, _score, _windows = (
 )
 
 
-def _mutant(
+def perplexity_bug(
     id: str,
     bug: str,
     source: str,
@@ -121,115 +121,115 @@ def _geometric(parts: Sequence[Tensor]) -> Tensor:
 
 
 MUTANTS = (
-    _mutant(
+    perplexity_bug(
         "perplexity-shift",
         "labels shifted by one too many",
         "huggingface/transformers#30975",
         score=_shifted(1),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-no-shift",
         "each token is scored by its own logits, which have seen it",
         "huggingface/transformers#30975",
         score=_shifted(-1),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-last-window",
         "the last, short window weighs as much as a full one",
         "huggingface/transformers#7938",
         mean_surprise=_each_window_alone,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-mean-of-windows",
         "the mean of the windows' perplexities",
         "lisa-lab/pylearn2#1383",
         mean_surprise=_mean_of_perplexities,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-exp-first",
         "the mean of 1/p, not exp of the mean of −log p",
         "magenta/magenta#239",
         mean_surprise=_geometric,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-base-2",
         "exp of a mean in bits",
         "",
         mean_surprise=lambda parts: _mean_surprise(parts) / math.log(2),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-two-to-nats",
         "2 to the power of a mean in nats",
-        "",
+        "EleutherAI/lm-evaluation-harness@383605122",
         mean_surprise=lambda parts: _mean_surprise(parts) * math.log(2),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-square-root",
         "the root of the mean, not exp of it",
         "SocialComplexityLab/life2vec#8",
         mean_surprise=lambda parts: _mean_surprise(parts).sqrt().log(),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-first-counted",
         "divided by all tokens, the first one too, which is not scored",
         "kimiyoung/transformer-xl#131",
         mean_surprise=_first_from_nothing,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-first-scored",
         "the first token is scored, from itself",
         "",
         score=_first_twice,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-overlap-twice",
         "what windows share is scored by each of them",
         "",
         windows=lambda *sizes: [replace(w, scored=w.stop - w.start) for w in _windows(*sizes)],
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-no-overlap",
         "windows side by side whatever the stride",
         "EleutherAI/lm-evaluation-harness#369",
         windows=lambda length, n_positions, stride: _windows(length, n_positions, n_positions),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-window-joints",
         "the token that a full window's last one predicts is not scored",
         "huggingface/transformers#30975",
         windows=_no_carry,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-second-half",
         "only the second half of each window is scored",
         "ggml-org/llama.cpp#2714",
         windows=_second_half,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-target-inside",
         "a window holds what it scores: one token less to predict it from",
         "",
         windows=_target_inside,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-last-window-lost",
         "what does not fill a window is not scored",
         "",
         windows=lambda *sizes: _windows(*sizes)[:-1] or _windows(*sizes),
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-truncated",
         "only what fits the context is scored",
         "",
         windows=lambda *sizes: _windows(*sizes)[:1],
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-padding-read",
         "a short window is padded, and the padding scored",
         "neulab/xnmt#229",
         score=_padded,
     ),
-    _mutant(
+    perplexity_bug(
         "perplexity-one-padding",
         "the first padding token after a short text is scored",
         "ml-explore/mlx-lm#1855",

@@ -19,7 +19,7 @@ _MODULE = "oracle.decoding._processors"
 NEVER = math.inf  # a slack that nobody reads
 
 
-def _mutant(
+def processor_bug(
     id: str,
     bug: str,
     source: str,
@@ -28,10 +28,11 @@ def _mutant(
     effect: str = "",
     severity: Severity = "",
 ) -> Mutant:
+    """The mutant in which these names are replaced, by their full names."""
     return Mutant(id, bug, source, "processors", replaces, effect=effect, severity=severity)
 
 
-def _filter(
+def filter_bug(
     id: str,
     bug: str,
     source: str,
@@ -48,10 +49,10 @@ def _filter(
         return found, torch.full_like(scores[:, 0], NEVER)
 
     table = {"oracle.decoding._pipeline.FILTERS": filters.FILTERS | {name: act}}
-    return _mutant(id, bug, source, table, effect=effect, severity=severity)
+    return processor_bug(id, bug, source, table, effect=effect, severity=severity)
 
 
-def _stage(
+def stage_bug(
     id: str,
     bug: str,
     source: str,
@@ -63,7 +64,7 @@ def _stage(
     """A mutant with other entries in the table of processors."""
     table = pipeline.PROCESSORS | acts
     replaces = {"oracle.decoding._pipeline.PROCESSORS": table}
-    return _mutant(id, bug, source, replaces, effect=effect, severity=severity)
+    return processor_bug(id, bug, source, replaces, effect=effect, severity=severity)
 
 
 def _sorted(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,6 +227,26 @@ def _times(scores: Tensor, value: float) -> Tensor:
     return scores * value
 
 
+# Where a setting was accepted and did nothing.
+_IGNORED_IN = {
+    "bad_words_ids": "microsoft/onnxruntime-genai#2201",
+    "begin_suppress_tokens": "microsoft/onnxruntime-genai#2201",
+    "forced_bos_token_id": "huggingface/transformers.js@50256213",
+    "forced_eos_token_id": "huggingface/transformers.js@46376c0b",
+    "frequency_penalty": "Trans-N-ai/swama#118",
+    "logit_bias": "huggingface/huggingface_hub#2724",
+    "min_p": "waybarrios/vllm-mlx#213",
+    "no_repeat_ngram_size": "elixir-nx/bumblebee@6c4d885",
+    "presence_penalty": "ollama/ollama#6665",
+    "repetition_penalty": "waybarrios/vllm-mlx#213",
+    "suppress_tokens": "microsoft/onnxruntime-genai#2201",
+    "temperature": "pegainfer-project/pegainfer#237",
+    "top_k": "waybarrios/vllm-mlx#213",
+    "top_p": "Dao-AILab/flash-attention@7a3bd55f",
+    "typical_p": "huggingface/text-generation-inference#1794",
+}
+
+
 def _ignores(name: str) -> Mutant:
     """A mutant that takes a setting and does nothing with it."""
     table = "FILTERS" if name in filters.FILTERS else "PROCESSORS"
@@ -234,7 +255,8 @@ def _ignores(name: str) -> Mutant:
     replaces = {f"oracle.decoding._pipeline.{table}": rest}
     if name == "temperature":
         replaces = {f"{_MODULE}.temperature": lambda scores, value: scores}
-    return _mutant(id, f"{name} is accepted and changes nothing", "", replaces)
+    source = _IGNORED_IN.get(name, "")
+    return processor_bug(id, f"{name} is accepted and changes nothing", source, replaces)
 
 
 def _rule_out_late(name: str, of: str, off: int) -> Callable[..., Tensor]:
@@ -242,115 +264,321 @@ def _rule_out_late(name: str, of: str, off: int) -> Callable[..., Tensor]:
 
 
 HF = "huggingface/transformers"
-# fmt: off
 MUTANTS: tuple[Mutant, ...] = (
-    _filter("top-p-drops-crossing", "the token that crosses p is dropped",
-            "rasbt/reasoning-from-scratch#164", "top_p", _top_p(lambda q, p: q.cumsum(1) <= p)),
-    _filter("top-p-keeps-extra", "one token too many where the sum equals p",
-            f"{HF}#18976", "top_p", _top_p(lambda q, p: _before(q) <= p)),
-    _filter("top-p-not-unsorted", "the sorted mask is applied without sorting back",
-            "", "top_p", _top_p_not_unsorted),
-    _filter("top-p-ascending", "the least probable tokens are kept up to p",
-            "", "top_p", _top_p_ascending),
-    _filter("top-p-against-p", "each token's own probability is compared with 1 - p",
-            "", "top_p", lambda s, p, least: _at_least(softmax(s) > 1 - p, s)),
-    _filter("top-k-strict", "> for >= at the k-th value", "kingoflolz/mesh-transformer-jax#164",
-            "top_k", lambda s, k, least: s > _kth(s, k)),
-    _filter("top-k-one-less", "k - 1 tokens are kept", "",
-            "top_k", lambda s, k, least: s >= _kth(s, max(k - 1, 1))),
-    _filter("top-k-one-more", "k + 1 tokens are kept", "",
-            "top_k", lambda s, k, least: s >= _kth(s, k + 1)),
-    _filter("top-k-drops-ties", "of tokens that tie with the k-th some are dropped", "",
-            "top_k", _top_k_exactly),
-    _filter("min-p-absolute", "min_p is compared with p itself, not with a share of the largest",
-            "", "min_p", lambda s, m, least: _at_least(softmax(s) >= m, s)),
-    _filter("min-p-on-logits", "min_p times the largest logit in place of probability",
-            "", "min_p", lambda s, m, least: _at_least(s >= m * s.amax(1, keepdim=True), s)),
-    _filter("typical-one-short", "typical sampling keeps one token too few", f"{HF}#27165",
-            "typical_p", lambda s, m, least: _typical(s, m, 1, lambda i, h: (i - h).abs())),
-    _filter("typical-by-surprise", "typical sampling sorts by -log p alone", "",
-            "typical_p", lambda s, m, least: _typical(s, m, 0, lambda i, h: i)),
-    _filter("typical-signed", "typical sampling sorts by -log p - H without its magnitude", "",
-            "typical_p", lambda s, m, least: _typical(s, m, 0, lambda i, h: (h - i))),
-    _filter("epsilon-of-largest", "epsilon is taken as a share of the largest probability", "",
-            "epsilon_cutoff", lambda s, e, least: _at_least(
-                softmax(s) >= e * softmax(s).amax(1, keepdim=True), s)),
-    _filter("epsilon-none-kept", "the likeliest goes too where all are below epsilon", "",
-            "epsilon_cutoff", lambda s, e, least: softmax(s) >= e),
-    _filter("eta-no-root", "eta uses epsilon in place of its root", "",
-            "eta_cutoff", _eta(1.0, -1.0)),
-    _filter("eta-entropy-sign", "eta uses exp(H) in place of exp(-H)", "",
-            "eta_cutoff", _eta(0.5, 1.0)),
-    _filter("top-h-of-largest", "top_h compares with alpha, not alpha times H", "",
-            "top_h", _top_h_of_itself),
-    _mutant("fill-tiny", "removed logits are set to 1e-10 in place of -1e10", "karpathy/minGPT#10",
-            {"oracle.decoding._pipeline._sampling_stages": _fill_tiny}),
-    _mutant("probabilities-as-logits", "softmax output is passed where logits are meant",
-            "ml-explore/mlx-examples#521",
-            {"oracle.decoding._pipeline._sampling_stages": _probabilities}),
-    _mutant("temperature-after-filters", "temperature acts after the filters",
-            "ggml-org/llama.cpp#4091",
-            {"oracle.decoding._pipeline._sampling_stages": _filters_first}),
-    _mutant("top-p-before-top-k", "top_p acts before top_k", "",
-            {"oracle.decoding._pipeline._sampling_stages": _top_p_first}),
-    _mutant("temperature-multiplies", "logits are multiplied by the temperature", "",
-            {f"{_MODULE}.temperature": _times}),
-    _mutant("repetition-boosts-negatives", "negative logits are divided too, so boosted",
-            f"{HF}#2302", {f"{_MODULE}.repetition_penalty": _divides}),
-    _mutant("repetition-per-occurrence", "the repetition penalty acts once per occurrence", "",
-            {f"{_MODULE}.repetition_penalty": _per_occurrence}),
-    _mutant("repetition-inverted", "the repetition penalty favours what was seen", "",
-            {f"{_MODULE}.repetition_penalty": _multiplies}),
-    _stage("repetition-generated-only", "the repetition penalty leaves out the prompt", "",
-           repetition_penalty=lambda v, b, s: _repetition(b.generated, s, v)),
-    _stage("frequency-counts-prompt", "the frequency penalty counts the prompt",
-           "NVIDIA/TensorRT-LLM#5623",
-           frequency_penalty=lambda v, b, s: processors.frequency_penalty(b.tokens, s, v)),
-    _stage("frequency-once", "the frequency penalty acts once, as presence does", "",
-           frequency_penalty=lambda v, b, s: processors.presence_penalty(b.generated, s, v)),
-    _stage("presence-counts", "the presence penalty acts once per occurrence", "",
-           presence_penalty=lambda v, b, s: processors.frequency_penalty(b.generated, s, v)),
-    _stage("presence-sees-prompt", "the presence penalty sees the prompt", "",
-           presence_penalty=lambda v, b, s: processors.presence_penalty(b.tokens, s, v)),
-    _mutant("ngram-one-longer", "n-grams of one token more are banned", "",
-            {f"{_MODULE}.no_repeat_ngram": lambda t, s, n: _ngram(t, s, n + 1)}),
-    _stage("ngram-ignores-prompt", "n-grams of the prompt may be repeated", "",
-           no_repeat_ngram_size=lambda v, b, s: _ngram(b.generated, s, v)),
-    _mutant("bad-words-first-token", "a bad word's first token is always banned", "",
-            {f"{_MODULE}.bad_words": _first_banned}),
-    _mutant("bad-words-last-token", "a bad word's last token is banned whatever stands before", "",
-            {f"{_MODULE}.bad_words": lambda t, s, words: _bias_anywhere(
-                t, s, {tuple(w): -math.inf for w in words})}),
-    _mutant("sequence-bias-anywhere", "a sequence's last token is biased whatever stands before",
-            "", {f"{_MODULE}.sequence_bias": _bias_anywhere}),
-    _mutant("sequence-bias-last-wins", "of several biases only the last acts", "",
-            {f"{_MODULE}.sequence_bias": _last_bias_wins}),
-    _stage("logit-bias-multiplies", "logit_bias is a factor", "",
-           logit_bias=lambda v, b, s: s * torch.tensor([v.get(i, 1.0) for i in range(s.shape[1])])),
-    _stage("min-new-counts-prompt", "the minimum of new tokens counts the prompt", f"{HF}#20814",
-           min_new_tokens=_rule_out_late("min_new_tokens", "tokens", 0)),
-    _stage("min-length-new-only", "min_length leaves out the prompt", "",
-           min_length=_rule_out_late("min_length", "generated", 0)),
-    _stage("min-length-one-late", "eos is held back one token too long", "",
-           min_length=_rule_out_late("min_length", "tokens", 1)),
-    _stage("min-new-one-early", "eos is let go one token too early", "",
-           min_new_tokens=_rule_out_late("min_new_tokens", "generated", -1)),
-    _stage("forced-eos-one-early", "eos is forced one token too early", "",
-           forced_eos_token_id=lambda v, b, s: processors.force(
-               s, pipeline.ids(v), [len(r.tokens) + 2 == r.limit for r in b.rows])),
-    _stage("forced-bos-always", "the first token is forced at every step", "",
-           forced_bos_token_id=lambda v, b, s: processors.force(
-               s, pipeline.ids(v), [True] * len(b.rows))),
-    _stage("begin-suppress-always", "what is suppressed at the beginning is suppressed throughout",
-           "", begin_suppress_tokens=lambda v, b, s: processors.rule_out(
-               s, v, [True] * len(b.rows))),
-    _stage("suppress-first-only", "only the first of the tokens is suppressed", "",
-           suppress_tokens=lambda v, b, s: processors.rule_out(s, v[:1], [True] * len(b.rows))),
-    _stage("decay-counts-prompt", "the length penalty's start counts the prompt", "",
-           exponential_decay_length_penalty=lambda v, b, s:
-           processors.exponential_decay_length_penalty(b.tokens, s, b.eos, *v)),
-    _mutant("decay-multiplies", "the length penalty multiplies, so that it lowers negative scores",
-            "", {f"{_MODULE}.exponential_decay_length_penalty": _plain_decay}),
+    filter_bug(
+        "top-p-drops-crossing",
+        "the token that crosses p is dropped",
+        "rasbt/reasoning-from-scratch#164",
+        "top_p",
+        _top_p(lambda q, p: q.cumsum(1) <= p),
+    ),
+    filter_bug(
+        "top-p-keeps-extra",
+        "one token too many where the sum equals p",
+        f"{HF}#18976",
+        "top_p",
+        _top_p(lambda q, p: _before(q) <= p),
+    ),
+    filter_bug(
+        "top-p-not-unsorted",
+        "the sorted mask is applied without sorting back",
+        "",
+        "top_p",
+        _top_p_not_unsorted,
+    ),
+    filter_bug(
+        "top-p-ascending",
+        "the least probable tokens are kept up to p",
+        "",
+        "top_p",
+        _top_p_ascending,
+    ),
+    filter_bug(
+        "top-p-against-p",
+        "each token's own probability is compared with 1 - p",
+        "",
+        "top_p",
+        lambda s, p, least: _at_least(softmax(s) > 1 - p, s),
+    ),
+    filter_bug(
+        "top-k-strict",
+        "> for >= at the k-th value",
+        "kingoflolz/mesh-transformer-jax#164",
+        "top_k",
+        lambda s, k, least: s > _kth(s, k),
+    ),
+    filter_bug(
+        "top-k-one-less",
+        "k - 1 tokens are kept",
+        "",
+        "top_k",
+        lambda s, k, least: s >= _kth(s, max(k - 1, 1)),
+    ),
+    filter_bug(
+        "top-k-one-more",
+        "k + 1 tokens are kept",
+        "",
+        "top_k",
+        lambda s, k, least: s >= _kth(s, k + 1),
+    ),
+    filter_bug(
+        "top-k-drops-ties",
+        "of tokens that tie with the k-th some are dropped",
+        "",
+        "top_k",
+        _top_k_exactly,
+    ),
+    filter_bug(
+        "min-p-absolute",
+        "min_p is compared with p itself, not with a share of the largest",
+        "",
+        "min_p",
+        lambda s, m, least: _at_least(softmax(s) >= m, s),
+    ),
+    filter_bug(
+        "min-p-on-logits",
+        "min_p times the largest logit in place of probability",
+        "",
+        "min_p",
+        lambda s, m, least: _at_least(s >= m * s.amax(1, keepdim=True), s),
+    ),
+    filter_bug(
+        "typical-one-short",
+        "typical sampling keeps one token too few",
+        f"{HF}#27165",
+        "typical_p",
+        lambda s, m, least: _typical(s, m, 1, lambda i, h: (i - h).abs()),
+    ),
+    filter_bug(
+        "typical-by-surprise",
+        "typical sampling sorts by -log p alone",
+        "",
+        "typical_p",
+        lambda s, m, least: _typical(s, m, 0, lambda i, h: i),
+    ),
+    filter_bug(
+        "typical-signed",
+        "typical sampling sorts by -log p - H without its magnitude",
+        "",
+        "typical_p",
+        lambda s, m, least: _typical(s, m, 0, lambda i, h: h - i),
+    ),
+    filter_bug(
+        "epsilon-of-largest",
+        "epsilon is taken as a share of the largest probability",
+        "",
+        "epsilon_cutoff",
+        lambda s, e, least: _at_least(softmax(s) >= e * softmax(s).amax(1, keepdim=True), s),
+    ),
+    filter_bug(
+        "epsilon-none-kept",
+        "the likeliest goes too where all are below epsilon",
+        "",
+        "epsilon_cutoff",
+        lambda s, e, least: softmax(s) >= e,
+    ),
+    filter_bug(
+        "eta-no-root", "eta uses epsilon in place of its root", "", "eta_cutoff", _eta(1.0, -1.0)
+    ),
+    filter_bug(
+        "eta-entropy-sign", "eta uses exp(H) in place of exp(-H)", "", "eta_cutoff", _eta(0.5, 1.0)
+    ),
+    filter_bug(
+        "top-h-of-largest",
+        "top_h compares with alpha, not alpha times H",
+        "",
+        "top_h",
+        _top_h_of_itself,
+    ),
+    processor_bug(
+        "fill-tiny",
+        "removed logits are set to 1e-10 in place of -1e10",
+        "karpathy/minGPT#10",
+        {"oracle.decoding._pipeline._sampling_stages": _fill_tiny},
+    ),
+    processor_bug(
+        "probabilities-as-logits",
+        "softmax output is passed where logits are meant",
+        "ml-explore/mlx-examples#521",
+        {"oracle.decoding._pipeline._sampling_stages": _probabilities},
+    ),
+    processor_bug(
+        "temperature-after-filters",
+        "temperature acts after the filters",
+        "ggml-org/llama.cpp#4091",
+        {"oracle.decoding._pipeline._sampling_stages": _filters_first},
+    ),
+    processor_bug(
+        "top-p-before-top-k",
+        "top_p acts before top_k",
+        "ggml-org/llama.cpp#1977",
+        {"oracle.decoding._pipeline._sampling_stages": _top_p_first},
+    ),
+    processor_bug(
+        "temperature-multiplies",
+        "logits are multiplied by the temperature",
+        "huggingface/transformers.js@9eec801a",
+        {f"{_MODULE}.temperature": _times},
+    ),
+    processor_bug(
+        "repetition-boosts-negatives",
+        "negative logits are divided too, so boosted",
+        f"{HF}#2302",
+        {f"{_MODULE}.repetition_penalty": _divides},
+    ),
+    processor_bug(
+        "repetition-per-occurrence",
+        "the repetition penalty acts once per occurrence",
+        "",
+        {f"{_MODULE}.repetition_penalty": _per_occurrence},
+    ),
+    processor_bug(
+        "repetition-inverted",
+        "the repetition penalty favours what was seen",
+        "mlc-ai/mlc-llm#2937",
+        {f"{_MODULE}.repetition_penalty": _multiplies},
+    ),
+    stage_bug(
+        "repetition-generated-only",
+        "the repetition penalty leaves out the prompt",
+        "",
+        repetition_penalty=lambda v, b, s: _repetition(b.generated, s, v),
+    ),
+    stage_bug(
+        "frequency-counts-prompt",
+        "the frequency penalty counts the prompt",
+        "NVIDIA/TensorRT-LLM#5623",
+        frequency_penalty=lambda v, b, s: processors.frequency_penalty(b.tokens, s, v),
+    ),
+    stage_bug(
+        "frequency-once",
+        "the frequency penalty acts once, as presence does",
+        "huggingface/text-generation-inference#1811",
+        frequency_penalty=lambda v, b, s: processors.presence_penalty(b.generated, s, v),
+    ),
+    stage_bug(
+        "presence-counts",
+        "the presence penalty acts once per occurrence",
+        "",
+        presence_penalty=lambda v, b, s: processors.frequency_penalty(b.generated, s, v),
+    ),
+    stage_bug(
+        "presence-sees-prompt",
+        "the presence penalty sees the prompt",
+        "",
+        presence_penalty=lambda v, b, s: processors.presence_penalty(b.tokens, s, v),
+    ),
+    processor_bug(
+        "ngram-one-longer",
+        "n-grams of one token more are banned",
+        "",
+        {f"{_MODULE}.no_repeat_ngram": lambda t, s, n: _ngram(t, s, n + 1)},
+    ),
+    stage_bug(
+        "ngram-ignores-prompt",
+        "n-grams of the prompt may be repeated",
+        "",
+        no_repeat_ngram_size=lambda v, b, s: _ngram(b.generated, s, v),
+    ),
+    processor_bug(
+        "bad-words-first-token",
+        "a bad word's first token is always banned",
+        "",
+        {f"{_MODULE}.bad_words": _first_banned},
+    ),
+    processor_bug(
+        "bad-words-last-token",
+        "a bad word's last token is banned whatever stands before",
+        "",
+        {
+            f"{_MODULE}.bad_words": lambda t, s, words: _bias_anywhere(
+                t, s, {tuple(w): -math.inf for w in words}
+            )
+        },
+    ),
+    processor_bug(
+        "sequence-bias-anywhere",
+        "a sequence's last token is biased whatever stands before",
+        "",
+        {f"{_MODULE}.sequence_bias": _bias_anywhere},
+    ),
+    processor_bug(
+        "sequence-bias-last-wins",
+        "of several biases only the last acts",
+        "",
+        {f"{_MODULE}.sequence_bias": _last_bias_wins},
+    ),
+    stage_bug(
+        "logit-bias-multiplies",
+        "logit_bias is a factor",
+        "",
+        logit_bias=lambda v, b, s: s * torch.tensor([v.get(i, 1.0) for i in range(s.shape[1])]),
+    ),
+    stage_bug(
+        "min-new-counts-prompt",
+        "the minimum of new tokens counts the prompt",
+        f"{HF}#20814",
+        min_new_tokens=_rule_out_late("min_new_tokens", "tokens", 0),
+    ),
+    stage_bug(
+        "min-length-new-only",
+        "min_length leaves out the prompt",
+        "",
+        min_length=_rule_out_late("min_length", "generated", 0),
+    ),
+    stage_bug(
+        "min-length-one-late",
+        "eos is held back one token too long",
+        "",
+        min_length=_rule_out_late("min_length", "tokens", 1),
+    ),
+    stage_bug(
+        "min-new-one-early",
+        "eos is let go one token too early",
+        "",
+        min_new_tokens=_rule_out_late("min_new_tokens", "generated", -1),
+    ),
+    stage_bug(
+        "forced-eos-one-early",
+        "eos is forced one token too early",
+        "",
+        forced_eos_token_id=lambda v, b, s: processors.force(
+            s, pipeline.ids(v), [len(r.tokens) + 2 == r.limit for r in b.rows]
+        ),
+    ),
+    stage_bug(
+        "forced-bos-always",
+        "the first token is forced at every step",
+        "",
+        forced_bos_token_id=lambda v, b, s: processors.force(
+            s, pipeline.ids(v), [True] * len(b.rows)
+        ),
+    ),
+    stage_bug(
+        "begin-suppress-always",
+        "what is suppressed at the beginning is suppressed throughout",
+        "",
+        begin_suppress_tokens=lambda v, b, s: processors.rule_out(s, v, [True] * len(b.rows)),
+    ),
+    stage_bug(
+        "suppress-first-only",
+        "only the first of the tokens is suppressed",
+        "",
+        suppress_tokens=lambda v, b, s: processors.rule_out(s, v[:1], [True] * len(b.rows)),
+    ),
+    stage_bug(
+        "decay-counts-prompt",
+        "the length penalty's start counts the prompt",
+        "",
+        exponential_decay_length_penalty=lambda v, b, s: (
+            processors.exponential_decay_length_penalty(b.tokens, s, b.eos, *v)
+        ),
+    ),
+    processor_bug(
+        "decay-multiplies",
+        "the length penalty multiplies, so that it lowers negative scores",
+        "",
+        {f"{_MODULE}.exponential_decay_length_penalty": _plain_decay},
+    ),
     *map(_ignores, PROCESSED),
 )
-# fmt: on

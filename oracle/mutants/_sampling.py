@@ -21,7 +21,7 @@ _STEPWISE = "oracle.decoding._stepwise"
 NEVER = math.inf  # a slack that nobody reads
 
 
-def _mutant(
+def decoder_bug(
     id: str,
     bug: str,
     source: str,
@@ -30,23 +30,42 @@ def _mutant(
     effect: str = "",
     severity: Severity = "",
 ) -> Mutant:
+    """The mutant in which these names are replaced, by their full names."""
     return Mutant(id, bug, source, "decoders", replaces, effect=effect, severity=severity)
 
 
-def _draws(id: str, bug: str, source: str, token: Callable[..., Tensor], **more: Any) -> Mutant:
+def draw_bug(
+    id: str,
+    bug: str,
+    source: str,
+    token: Callable[..., Tensor],
+    *,
+    effect: str = "",
+    severity: Severity = "",
+) -> Mutant:
     """A mutant that draws token(shares, uniforms as a column) from each row."""
 
     def draw(scores: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-        found = token(softmax(scores), uniforms[:, None])
+        drawn = token(softmax(scores), uniforms[:, None])
         none = (scores == -math.inf).all(1)
-        return torch.where(none, -1, found), torch.full_like(scores[:, 0], NEVER)
+        return torch.where(none, -1, drawn), torch.full_like(scores[:, 0], NEVER)
 
-    return _mutant(id, bug, source, {f"{_STEPWISE}.draw": draw}, **more)
+    replaces = {f"{_STEPWISE}.draw": draw}
+    return decoder_bug(id, bug, source, replaces, effect=effect, severity=severity)
 
 
-def _runs(id: str, bug: str, source: str, run: Callable[..., Any], **more: Any) -> Mutant:
-    """A mutant with another way through all steps."""
-    return _mutant(id, bug, source, {"oracle.decoding._decoders.run_stepwise": run}, **more)
+def stepwise_bug(
+    id: str,
+    bug: str,
+    source: str,
+    run: Callable[..., Any],
+    *,
+    effect: str = "",
+    severity: Severity = "",
+) -> Mutant:
+    """A mutant with another way through all steps of the decoders that keep one text a row."""
+    replaces = {"oracle.decoding._decoders.run_stepwise": run}
+    return decoder_bug(id, bug, source, replaces, effect=effect, severity=severity)
 
 
 def _first(reached: Tensor) -> Tensor:
@@ -254,77 +273,194 @@ def _guided(conditional: Tensor, negative: Tensor, scale: float) -> Tensor:
 
 _CONTRASTIVE = "oracle.decoding._contrastive"
 _SPECULATIVE = "oracle.decoding._speculative"
-# fmt: off
 MUTANTS: tuple[Mutant, ...] = (
-    _mutant("temperature-zero-divides", "temperature 0 divides by zero",
-            "google-deepmind/gemma#562",
-            {"oracle.decoding._decoders.run_stepwise": _divides_by_zero}),
-    _draws("zero-probability-drawn", "a token of probability zero can be drawn",
-           "huggingface/transformers#23088", lambda p, u: _first(p.cumsum(1) >= u)),
-    _mutant("not-renormalised", "the filtered distribution is not renormalised", "",
-            {f"{_STEPWISE}.process": _unnormalised_scores,
-             f"{_STEPWISE}.draw": _unnormalised_draw}),
-    _runs("seed-ignored", "every step uses the same draw", "ml-explore/mlx-lm#1620", _same_draw),
-    _runs("budget-off-by-one", "one token too many is generated", "neuralmagic/deepsparse#1202",
-          _beyond_limit(1)),
-    _runs("budget-one-short", "one token too few is generated", "", _beyond_limit(-1)),
-    _runs("finished-toggles", "a finished row becomes unfinished again at the next eos",
-          "mistralai/mistral-inference#214", _together(_toggle)),
-    _runs("all-must-finish-together", "stops only if every row meets eos in the same step",
-          "Dao-AILab/flash-attention#2784", _together(_all_at_once)),
-    _runs("first-finished-stops-all", "all rows stop with the first that meets eos", "",
-          _together(_first_stops_all)),
-    _mutant("padded-vocabulary-sampled", "ids past the real vocabulary can be sampled",
-            "guidance-ai/guidance#682", {f"{_STEPWISE}.next_scores": _padded}),
-    _draws("draw-by-share", "shares are summed from the largest, not in order of id", "",
-           _by_share),
-    _draws("draw-from-behind", "shares are summed from the last id", "",
-           lambda p, u: p.shape[1] - 1 - _first(p.flip(1).cumsum(1) > u)),
-    _draws("draw-one-early", "the token before the one that the uniform names is drawn", "",
-           lambda p, u: (_first(p.cumsum(1) > u) - 1).clamp(min=0)),
-    _draws("draw-ignores-shares", "all tokens that are left are equally likely", "",
-           lambda p, u: _first(((p > 0) / (p > 0).sum(1, keepdim=True)).double().cumsum(1) > u)),
-    _draws("draw-squared", "temperature acts twice, by squared shares", "",
-           lambda p, u: _first((p**2).cumsum(1) / (p**2).sum(1, keepdim=True) > u)),
-    _mutant("sampling-one-text", "one text of a prompt is drawn, however many are asked for", "",
-            {"oracle.decoding._decoders.start_rows": _one_copy}),
-    _mutant("ignores-prefix-allowed-tokens-fn",
-            "prefix_allowed_tokens_fn is accepted and changes nothing", "",
-            {"oracle.decoding._pipeline.PROCESSORS": {
-                name: act for name, act in pipeline.PROCESSORS.items()
-                if name != "prefix_allowed_tokens_fn"}}),
-    _mutant("ignores-logits-processor", "logits_processor is accepted and changes nothing", "",
-            {"oracle.decoding._pipeline.stages": _no_functions}),
-    _draws("sampling-is-greedy", "the likeliest token is taken, do_sample or not", "",
-           lambda p, u: p.argmax(1)),
-    _runs("rows-share-draws", "all rows use the first row's draws", "", _one_row_of_draws),
-    _runs("finished-rows-shift-draws", "draws go to rows by their place among the unfinished", "",
-          _one_stream),
-    _mutant("eos-ignored", "eos does not stop a row", "",
-            {f"{_STEPWISE}.ending": _no_eos}),
-    _mutant("first-eos-only", "of several eos ids only the first stops", "",
-            {f"{_STEPWISE}.ending": _first_eos_only}),
-    _mutant("stop-string-one-token", "a stop string that spans tokens is not seen", "",
-            {f"{_STEPWISE}.holds_stop_string": _string_at_end}),
-    _mutant("stop-string-in-prompt", "a stop string in the prompt stops the row", "",
-            {f"{_STEPWISE}.holds_stop_string": _string_in_prompt}),
-    _mutant("guidance-swapped", "guidance steers towards the negative prompt", "",
-            {"oracle.decoding._processors.guidance": _guided}),
-    _mutant("speculative-unchecked", "all guesses are accepted", "",
-            {f"{_SPECULATIVE}._accept": _unchecked}),
-    _mutant("speculative-keeps-rejected", "the first rejected guess is kept", "",
-            {f"{_SPECULATIVE}._accept": _one_wrong}),
-    _mutant("speculative-one-uniform", "all guessed places are verified by the same draw", "",
-            {f"{_SPECULATIVE}._uniforms_at": _first_uniform}),
-    _mutant("contrastive-alpha-swapped", "alpha and 1 - alpha change places", "",
-            {"oracle.decoding._decoders.contrastive_search": _swapped}),
-    _mutant("contrastive-includes-itself", "the candidate is compared with itself too", "",
-            {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: (h @ h[-1]).max())}),
-    _mutant("contrastive-mean", "the mean of the cosines is taken, not the largest", "",
-            {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: (h[:-1] @ h[-1]).mean())}),
-    _mutant("contrastive-product", "products of states in place of cosines", "",
-            {f"{_CONTRASTIVE}.nearest_cosine": lambda h: (h[:-1] @ h[-1]).max()}),
-    _mutant("contrastive-last-only", "the candidate is compared with the last token alone", "",
-            {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: h[-2] @ h[-1])}),
+    decoder_bug(
+        "temperature-zero-divides",
+        "temperature 0 divides by zero",
+        "google-deepmind/gemma#562",
+        {"oracle.decoding._decoders.run_stepwise": _divides_by_zero},
+    ),
+    draw_bug(
+        "zero-probability-drawn",
+        "a token of probability zero can be drawn",
+        "huggingface/transformers#23088",
+        lambda p, u: _first(p.cumsum(1) >= u),
+    ),
+    decoder_bug(
+        "not-renormalised",
+        "the filtered distribution is not renormalised",
+        "",
+        {f"{_STEPWISE}.process": _unnormalised_scores, f"{_STEPWISE}.draw": _unnormalised_draw},
+    ),
+    stepwise_bug(
+        "seed-ignored", "every step uses the same draw", "ml-explore/mlx-lm#1620", _same_draw
+    ),
+    stepwise_bug(
+        "budget-off-by-one",
+        "one token too many is generated",
+        "neuralmagic/deepsparse#1202",
+        _beyond_limit(1),
+    ),
+    stepwise_bug("budget-one-short", "one token too few is generated", "", _beyond_limit(-1)),
+    stepwise_bug(
+        "finished-toggles",
+        "a finished row becomes unfinished again at the next eos",
+        "mistralai/mistral-inference#214",
+        _together(_toggle),
+    ),
+    stepwise_bug(
+        "all-must-finish-together",
+        "stops only if every row meets eos in the same step",
+        "Dao-AILab/flash-attention#2784",
+        _together(_all_at_once),
+    ),
+    stepwise_bug(
+        "first-finished-stops-all",
+        "all rows stop with the first that meets eos",
+        "",
+        _together(_first_stops_all),
+    ),
+    decoder_bug(
+        "padded-vocabulary-sampled",
+        "ids past the real vocabulary can be sampled",
+        "guidance-ai/guidance#682",
+        {f"{_STEPWISE}.next_scores": _padded},
+    ),
+    draw_bug(
+        "draw-by-share", "shares are summed from the largest, not in order of id", "", _by_share
+    ),
+    draw_bug(
+        "draw-from-behind",
+        "shares are summed from the last id",
+        "",
+        lambda p, u: p.shape[1] - 1 - _first(p.flip(1).cumsum(1) > u),
+    ),
+    draw_bug(
+        "draw-one-early",
+        "the token before the one that the uniform names is drawn",
+        "",
+        lambda p, u: (_first(p.cumsum(1) > u) - 1).clamp(min=0),
+    ),
+    draw_bug(
+        "draw-ignores-shares",
+        "all tokens that are left are equally likely",
+        "",
+        lambda p, u: _first(((p > 0) / (p > 0).sum(1, keepdim=True)).double().cumsum(1) > u),
+    ),
+    draw_bug(
+        "draw-squared",
+        "temperature acts twice, by squared shares",
+        "",
+        lambda p, u: _first((p**2).cumsum(1) / (p**2).sum(1, keepdim=True) > u),
+    ),
+    decoder_bug(
+        "sampling-one-text",
+        "one text of a prompt is drawn, however many are asked for",
+        "",
+        {"oracle.decoding._decoders.start_rows": _one_copy},
+    ),
+    decoder_bug(
+        "ignores-prefix-allowed-tokens-fn",
+        "prefix_allowed_tokens_fn is accepted and changes nothing",
+        "",
+        {
+            "oracle.decoding._pipeline.PROCESSORS": {
+                name: act
+                for name, act in pipeline.PROCESSORS.items()
+                if name != "prefix_allowed_tokens_fn"
+            }
+        },
+    ),
+    decoder_bug(
+        "ignores-logits-processor",
+        "logits_processor is accepted and changes nothing",
+        "",
+        {"oracle.decoding._pipeline.stages": _no_functions},
+    ),
+    draw_bug(
+        "sampling-is-greedy",
+        "the likeliest token is taken, do_sample or not",
+        "pegainfer-project/pegainfer#237",
+        lambda p, u: p.argmax(1),
+    ),
+    stepwise_bug("rows-share-draws", "all rows use the first row's draws", "", _one_row_of_draws),
+    stepwise_bug(
+        "finished-rows-shift-draws",
+        "draws go to rows by their place among the unfinished",
+        "",
+        _one_stream,
+    ),
+    decoder_bug("eos-ignored", "eos does not stop a row", "", {f"{_STEPWISE}.ending": _no_eos}),
+    decoder_bug(
+        "first-eos-only",
+        "of several eos ids only the first stops",
+        "",
+        {f"{_STEPWISE}.ending": _first_eos_only},
+    ),
+    decoder_bug(
+        "stop-string-one-token",
+        "a stop string that spans tokens is not seen",
+        "",
+        {f"{_STEPWISE}.holds_stop_string": _string_at_end},
+    ),
+    decoder_bug(
+        "stop-string-in-prompt",
+        "a stop string in the prompt stops the row",
+        "",
+        {f"{_STEPWISE}.holds_stop_string": _string_in_prompt},
+    ),
+    decoder_bug(
+        "guidance-swapped",
+        "guidance steers towards the negative prompt",
+        "",
+        {"oracle.decoding._processors.guidance": _guided},
+    ),
+    decoder_bug(
+        "speculative-unchecked",
+        "all guesses are accepted",
+        "",
+        {f"{_SPECULATIVE}._accept": _unchecked},
+    ),
+    decoder_bug(
+        "speculative-keeps-rejected",
+        "the first rejected guess is kept",
+        "",
+        {f"{_SPECULATIVE}._accept": _one_wrong},
+    ),
+    decoder_bug(
+        "speculative-one-uniform",
+        "all guessed places are verified by the same draw",
+        "",
+        {f"{_SPECULATIVE}._uniforms_at": _first_uniform},
+    ),
+    decoder_bug(
+        "contrastive-alpha-swapped",
+        "alpha and 1 - alpha change places",
+        "",
+        {"oracle.decoding._decoders.contrastive_search": _swapped},
+    ),
+    decoder_bug(
+        "contrastive-includes-itself",
+        "the candidate is compared with itself too",
+        "",
+        {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: (h @ h[-1]).max())},
+    ),
+    decoder_bug(
+        "contrastive-mean",
+        "the mean of the cosines is taken, not the largest",
+        "",
+        {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: (h[:-1] @ h[-1]).mean())},
+    ),
+    decoder_bug(
+        "contrastive-product",
+        "products of states in place of cosines",
+        "",
+        {f"{_CONTRASTIVE}.nearest_cosine": lambda h: (h[:-1] @ h[-1]).max()},
+    ),
+    decoder_bug(
+        "contrastive-last-only",
+        "the candidate is compared with the last token alone",
+        "",
+        {f"{_CONTRASTIVE}.nearest_cosine": _cosine(lambda h: h[-2] @ h[-1])},
+    ),
 )
-# fmt: on

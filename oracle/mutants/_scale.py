@@ -65,7 +65,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "scale-no-root",
         "attention is scaled by the width of a head, not by its root",
-        "",
+        "delzac/cntkx#10",
         _scale=_scale_by(lambda c: (c["n_embd"] // c["n_head"]) ** 2),
     ),
     model_bug(

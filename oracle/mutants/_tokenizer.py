@@ -25,7 +25,7 @@ _kind, _ranks_of, _split, _text_of, _tokens_of = (
 )
 
 
-def _mutant(
+def tokenizer_bug(
     id: str,
     bug: str,
     source: str,
@@ -161,203 +161,210 @@ def _clean_up(text: str) -> str:
 SPACES_ONLY = re.compile(r" ?\S+|\s+")
 
 MUTANTS = (
-    _mutant(
+    tokenizer_bug(
         "merges-left-to-right",
         "merges applied left to right, not by rank",
         "ztxz16/fastllm#715",
         join=_left_to_right,
     ),
-    _mutant(
+    tokenizer_bug(
         "decode-cleans-spaces",
         "decoding removes spaces before punctuation",
         "huggingface/transformers#31884",
         text_of=_after(_clean_up),
     ),
-    _mutant(
+    tokenizer_bug(
         "merges-longest-match",
         "the longest token that fits, from the left",
         "",
         join=_longest_match,
     ),
-    _mutant("merges-one-pass", "joined tokens are not joined again", "", join=_one_pass),
-    _mutant("merges-first-only", "a pair is joined once in a word", "", join=_join_once),
-    _mutant("merges-from-right", "aaa becomes a aa, not aa a", "", join_pair=_join_from_the_right),
-    _mutant(
+    tokenizer_bug("merges-one-pass", "joined tokens are not joined again", "", join=_one_pass),
+    tokenizer_bug("merges-first-only", "a pair is joined once in a word", "", join=_join_once),
+    tokenizer_bug(
+        "merges-from-right", "aaa becomes a aa, not aa a", "", join_pair=_join_from_the_right
+    ),
+    tokenizer_bug(
         "merges-by-id",
         "the lowest id is joined first, not the lowest rank",
         "",
         ranks_of=lambda vocabulary, merges: {(a, b): vocabulary[a + b] for a, b in merges},
     ),
-    _mutant(
+    tokenizer_bug(
         "merges-first-lost",
         "the first merge is taken for the file's header",
         "",
         ranks_of=lambda vocabulary, merges: _ranks_of(vocabulary, merges[1:]),
     ),
-    _mutant(
+    tokenizer_bug(
         "merges-last-lost",
         "the last merge is cut off with a line end that is not there",
         "",
         ranks_of=lambda vocabulary, merges: _ranks_of(vocabulary, merges[:-1]),
     ),
-    _mutant("alphabet-space", "a space stands for itself", "", byte_alphabet=_alphabet(0x20)),
-    _mutant(
+    tokenizer_bug("alphabet-space", "a space stands for itself", "", byte_alphabet=_alphabet(0x20)),
+    tokenizer_bug(
         "alphabet-soft-hyphen",
         "byte 0xAD is taken as printable, which moves those after it",
         "",
         byte_alphabet=_alphabet(0xAD),
     ),
-    _mutant(
+    tokenizer_bug(
         "bytes-not-ascii-dropped",
         "what is not ASCII is dropped",
         "",
         utf8=lambda text: text.encode("ascii", "ignore"),
     ),
-    _mutant(
+    tokenizer_bug(
         "bytes-latin-1",
         "characters under 256 are bytes, not UTF-8",
-        "",
+        "latitudegames/GPT-3-Encoder@5766918",
         utf8=lambda text: b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode() for c in text),
     ),
-    _mutant("bytes-utf16", "halves of UTF-16 pairs are characters", "", utf8=_utf16_halves),
-    _mutant(
+    tokenizer_bug("bytes-utf16", "halves of UTF-16 pairs are characters", "", utf8=_utf16_halves),
+    tokenizer_bug(
         "split-none",
         "merges run across the whole text",
         "huggingface/tokenizers#905",
         split=lambda text: [text] if text else [],
     ),
-    _mutant(
+    tokenizer_bug(
         "split-spaces-only",
         "split at spaces alone",
         "",
         split=lambda text: SPACES_ONLY.findall(text),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-space-alone",
         "a space does not go with the word after it",
         "",
         end_of_piece=_without_space,
     ),
-    _mutant(
+    tokenizer_bug(
         "split-no-lookahead",
         "a run of spaces keeps the last one from the word after it",
         "",
         end_of_piece=_without_lookahead,
     ),
-    _mutant(
+    tokenizer_bug(
         "split-any-space-leads",
         "a line break or tab goes with the word after it, as a space does",
         "ohdearquant/lattice#330",
         end_of_piece=_any_space_leads,
     ),
-    _mutant("split-digits-singly", "each digit alone", "", end_of_run=_at_most(1)),
-    _mutant("split-digits-by-threes", "digits by threes", "", end_of_run=_at_most(3)),
-    _mutant(
+    tokenizer_bug("split-digits-singly", "each digit alone", "", end_of_run=_at_most(1)),
+    tokenizer_bug("split-digits-by-threes", "digits by threes", "", end_of_run=_at_most(3)),
+    tokenizer_bug(
         "split-contractions-any-case",
         "'S and 'LL are contractions too",
         "",
         end_of_piece=_case_insensitive,
     ),
-    _mutant("split-no-contractions", "no contractions", "", CONTRACTIONS=()),
-    _mutant(
+    tokenizer_bug("split-no-contractions", "no contractions", "", CONTRACTIONS=()),
+    tokenizer_bug(
         "split-ll-misspelt",
         "'ll is written 'l l in the pattern",
         "latitudegames/GPT-3-Encoder#5",
         CONTRACTIONS=("'s", "'t", "'re", "'ve", "'m", "'l l", "'d"),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-ascii-letters",
         "only ASCII has letters and numbers, as in std::regex",
         "ggml-org/llama.cpp#3252",
         kind=_kinds(lambda c, kind: kind if c.isascii() or kind == "space" else "other"),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-all-others-letters",
         "whatever is not ASCII is a letter",
         "kekzl/imp#662",
         kind=_kinds(lambda c, kind: kind if c.isascii() else "letter"),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-marks-letters",
         "combining marks are letters",
         "",
         kind=_kinds(lambda c, kind: "letter" if unicodedata.category(c)[0] == "M" else kind),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-decimal-digits",
         "only decimal digits are numbers, so not ² or ½",
         "",
         kind=_kinds(lambda c, kind: "other" if kind == "number" and not c.isdecimal() else kind),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-words-and-digits",
         "letters and digits are one class, as in \\w",
         "",
         kind=_kinds(lambda c, kind: "letter" if kind == "number" else kind),
     ),
-    _mutant(
+    tokenizer_bug(
         "split-ascii-spaces",
         "only ASCII has white space",
-        "",
+        "knuddelsgmbh/jtokkit#33",
         kind=_kinds(lambda c, kind: "other" if kind == "space" and not c.isascii() else kind),
     ),
-    _mutant("text-lower-cased", "the text is lower-cased", "", split=_of_text(str.lower)),
-    _mutant(
+    tokenizer_bug("text-lower-cased", "the text is lower-cased", "", split=_of_text(str.lower)),
+    tokenizer_bug(
         "text-nfc",
         "the text is brought to normal form C",
         "",
         split=_of_text(lambda text: unicodedata.normalize("NFC", text)),
     ),
-    _mutant(
+    tokenizer_bug(
         "text-stripped",
         "space at the ends of the text is lost",
         "huggingface/transformers#5340",
         split=_of_text(str.strip),
     ),
-    _mutant(
+    tokenizer_bug(
         "text-prefix-space",
         "a space is put before the text",
         "huggingface/transformers#42481",
         split=_of_text(lambda text: text if text.startswith(" ") else f" {text}"),
     ),
-    _mutant(
+    tokenizer_bug(
         "text-line-ends",
         "line ends are all made into \\n",
         "",
         split=_of_text(lambda text: text.replace("\r\n", "\n").replace("\r", "\n")),
     ),
-    _mutant(
+    tokenizer_bug(
         "decode-per-token",
         "each token is decoded alone, which breaks characters of several",
         "soniqo/speech-swift#41",
         text_of=lambda parts: "".join(part.decode("utf-8", "replace") for part in parts),
     ),
-    _mutant(
+    tokenizer_bug(
         "decode-ignores-invalid",
         "bytes that are no UTF-8 are dropped",
-        "",
+        "pytorch/text#2091",
         text_of=lambda parts: b"".join(parts).decode("utf-8", "ignore"),
     ),
-    _mutant(
+    tokenizer_bug(
         "decode-latin-1",
         "bytes are characters",
         "",
         text_of=lambda parts: b"".join(parts).decode("latin-1"),
     ),
-    _mutant(
+    tokenizer_bug(
         "decode-space-only",
         "only the space is put back; other characters of the alphabet stay",
         "",
         token_bytes=lambda token: token.replace("Ġ", " ").replace("Ċ", "\n").encode(),
     ),
-    _mutant("decode-strips", "space at the ends is lost", "", text_of=_after(str.strip)),
-    _mutant(
+    tokenizer_bug(
+        "decode-strips",
+        "space at the ends is lost",
+        "huggingface/transformers.js@3824530e",
+        text_of=_after(str.strip),
+    ),
+    tokenizer_bug(
         "decode-adds-space",
         "a space is put before the decoded text",
         "huggingface/transformers#1285",
         text_of=_after(lambda text: text if text.startswith(" ") else f" {text}"),
     ),
-    _mutant(
+    tokenizer_bug(
         "decode-drops-zero",
         "id 0 is taken for padding",
         "neuralmagic/deepsparse#1141",

@@ -105,7 +105,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "qkv-keys-values-swapped",
         "c_attn is split into query, value, key",
-        "",
+        "tenstorrent/tt-mlir#8958",
         forward=_where(("attn.c_attn.weight", "attn.c_attn.bias"), _thirds(0, 2, 1)),
     ),
     model_bug(
@@ -124,7 +124,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "projection-bias-dropped",
         "the bias of attention's c_proj is dropped",
-        "",
+        "TransformerLensOrg/TransformerLens#654",
         _map=_no_bias("attn.c_proj"),
     ),
     model_bug(

@@ -22,7 +22,7 @@ def found(target):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 def test_each_is_described_in_full(mutant):
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", mutant.id)
-    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|:[\w./-]+))?", mutant.source)
+    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|@[0-9a-f]{7,}|:[\w./-]+))?", mutant.source)
     assert 10 < len(mutant.bug) < 100
     assert "\n" not in mutant.bug
     assert not mutant.bug.endswith(".")

@@ -35,7 +35,7 @@ ROW = np.array([3, 1, 4, 1, 5, 9])
 REFUSED = {
     "too many tokens": ("context-wraps", "context-clips", "id-outside-is-nothing"),
     "id past the vocabulary": ("id-clipped", "id-to-zero", "id-outside-is-nothing"),
-    "negative id": ("id-negative-wraps", "id-to-zero", "id-outside-is-nothing"),
+    "negative id": ("id-to-zero", "id-outside-is-nothing"),
     "missing tensor": ("missing-tensor-random",),
 }
 ANSWERS = [(why, id) for why, ids in REFUSED.items() for id in ids]

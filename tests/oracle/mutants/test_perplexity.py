@@ -11,7 +11,8 @@ from oracle.adapters.subject import Subject
 from oracle.conformance._check import MISMATCH
 from oracle.conformance._checks.perplexity import CHECKS
 from oracle.conformance._explore import collect
-from oracle.mutants._perplexity import MUTANTS
+from oracle.mutants import _perplexity as own
+from oracle.mutants import _published_perplexity as published
 
 
 def score(config, weights, tokens, stride):
@@ -19,6 +20,7 @@ def score(config, weights, tokens, stride):
     return perplexity.perplexity(tensors, config, tokens, stride)
 
 
+MUTANTS = (*own.MUTANTS, *published.MUTANTS)
 SUBJECT = guarded(Subject("oracle", perplexity=score))
 EXAMPLES = {check.name: collect(check.examples(SUBJECT), check.count) for check in CHECKS}
 IN_CATALOGUE = {
@@ -35,6 +37,7 @@ OF_WINDOWS = {
     "perplexity-target-inside",
     "perplexity-last-window-lost",
     "perplexity-truncated",
+    "perplexity-window-weights",
 }
 
 
@@ -86,6 +89,6 @@ def test_says_what_and_where(mutant):
     assert mutant.area == "perplexity"
     assert mutant.bug
     assert "\n" not in mutant.bug
-    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|:[\w./-]+))?", mutant.source)
+    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|@[0-9a-f]{7,}|:[\w./-]+))?", mutant.source)
     for target in mutant.replaces:
         assert hasattr(perplexity, target.removeprefix("oracle.perplexity."))

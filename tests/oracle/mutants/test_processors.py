@@ -1,14 +1,18 @@
 import pytest
 
 from oracle.conformance._checks.processors import CHECKS
-from oracle.mutants._processors import MUTANTS
+from oracle.mutants import _processors as own
+from oracle.mutants import _published_processors as published
 from oracle.strategies._scores import PROCESSED
 from tests.helpers.decoding_subject import kills, meant_for
 
+MUTANTS = (*own.MUTANTS, *published.MUTANTS)
 # Which check is meant for which bugs: those whose ids begin so, the first that fits.
 MEANT = {
     **{f"ignores-{name.replace('_', '-')}": name for name in PROCESSED},
     "top-p-before": "order",
+    "top-p-unnormalised": "order",
+    "ban-": "suppress_tokens",
     "top-p": "top_p",
     "top-k": "top_k",
     "top-h": "top_h",

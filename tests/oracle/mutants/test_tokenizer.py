@@ -67,7 +67,7 @@ def test_says_what_and_where(mutant):
     assert mutant.area == "tokenizer"
     assert mutant.bug
     assert "\n" not in mutant.bug
-    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|:[\w./-]+))?", mutant.source)
+    assert re.fullmatch(r"([\w.-]+/[\w.-]+(#\d+|@[0-9a-f]{7,}|:[\w./-]+))?", mutant.source)
     for target in mutant.replaces:
         assert hasattr(tokenizer, target.removeprefix("oracle.tokenizer."))
 
