@@ -32,7 +32,7 @@ def named(*patterns: str) -> tuple[Check, ...]:
     """The checks of any size whose names fit one of the patterns, as in a shell.
 
     >>> [check.name for check in named("cache/*", "ops/gelu")]
-    ['ops/gelu', 'cache/one by one', 'cache/in pieces', 'cache/padding']
+    ['ops/gelu', 'cache/one by one', 'cache/in pieces', 'cache/flags', 'cache/padding']
     """
     return tuple(check for check in CHECKS if any(fnmatch(check.name, p) for p in patterns))
 
@@ -43,7 +43,7 @@ def checks_at(size: str = DEFAULT, patterns: Sequence[str] = ()) -> tuple[Check,
     Raises ValueError for an unknown size.
 
     >>> [check.name for check in checks_at("toy", ["cache/*"])]
-    ['cache/one by one', 'cache/in pieces', 'cache/padding']
+    ['cache/one by one', 'cache/in pieces', 'cache/flags', 'cache/padding']
     """
     sizes = up_to_size(size)
     return tuple(check for check in named(*(patterns or "*")) if check.size in sizes)

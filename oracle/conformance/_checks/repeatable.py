@@ -11,7 +11,7 @@ from oracle.adapters.subject import Subject
 from oracle.bounds._compare import excess
 from oracle.bounds._rounding import Array
 from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
-from oracle.conformance._model_examples import ModelExample, claimed_examples, not_logits
+from oracle.conformance._model_examples import RELEASED, ModelExample, claimed_examples, not_logits
 
 
 def _ask_twice(subject: Subject, pair: tuple[ModelExample, ModelExample]) -> list[Array]:
@@ -39,15 +39,20 @@ def _distance_twice(dtype: str, pair: tuple[ModelExample, ModelExample], *answer
     return 0.0 if len(verdicts) == 1 else math.inf
 
 
-CHECKS = (
-    Check(
-        "model/repeatable",
-        "the same call again, after another one, gives the same",
+def _check(name: str, asks: str, **drawn: Any) -> Check:
+    return Check(
+        f"model/{name}",
+        asks,
         "logits",
-        lambda subject: st.tuples(*[claimed_examples(subject, kinds=("trained",))] * 2),
+        lambda subject: st.tuples(*[claimed_examples(subject, kinds=("trained",), **drawn)] * 2),
         _ask_twice,
         _judge_twice,
         _distance_twice,
         25,
-    ),
+    )
+
+
+CHECKS = (
+    _check("repeatable", "the same call again, after another one, gives the same", **RELEASED),
+    _check("repeatable flags", "the same, when the call between has other switches"),
 )
