@@ -2,6 +2,7 @@
 
 - `check_op("gelu_new", kernel)`: holds one function to an op of GPT-2, for a test of one's own;
   `assert_within_rounding(actual, reference, bound)` does so with any reference and bound.
+- `gpt2_checks(subject)`: makes a test of each check, in a test file of one's own.
 - `judge(subject)`: puts every check before an implementation; `Subject` says what that may offer,
   `load` takes it from a module. On the command line: `python -m oracle`.
 - `strategies`, `bounds`: what to draw with Hypothesis, and how large an honest rounding error may
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from oracle.bounds import assert_within_rounding
     from oracle.conformance._check_op import OpResult, WrongOp, check_op
     from oracle.conformance._judge import Judgement, judge
+    from oracle.conformance._parametrise import SubjectCheck, gpt2_checks
 
 # That of npgpt too: the two are released together.
 __version__ = "0.1.0"
@@ -54,6 +56,7 @@ __all__ = [
     "Judgement",
     "OpResult",
     "Subject",
+    "SubjectCheck",
     "WrongOp",
     "__version__",
     "adapters",
@@ -66,6 +69,7 @@ __all__ = [
     "decoding",
     "fast",
     "golden",
+    "gpt2_checks",
     "judge",
     "load",
     "model",
@@ -80,9 +84,11 @@ _DEFINED_IN = {
     "Judgement": "conformance",
     "OpResult": "conformance",
     "Subject": "adapters",
+    "SubjectCheck": "conformance",
     "WrongOp": "conformance",
     "assert_within_rounding": "bounds",
     "check_op": "conformance",
+    "gpt2_checks": "conformance",
     "judge": "conformance",
     "load": "adapters",
 }

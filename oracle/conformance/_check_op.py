@@ -17,6 +17,7 @@ from oracle.conformance._catalogue import checks_at
 from oracle.conformance._check import MISMATCH, TIE
 from oracle.conformance._checks.ops import SIGNATURES
 from oracle.conformance._diagnosis import suspects
+from oracle.conformance._explore import fresh_seed
 from oracle.conformance._outcome import RIGHT, Outcome, run
 from oracle.conformance._sizes import DEFAULT
 from oracle.mutants._catalogue import MUTANTS
@@ -29,12 +30,13 @@ LARGEST_SHOWN = 40  # numbers; of a larger array the message gives the shape
 class OpResult:
     """What `check_op` found of a function that is right.
 
-    examples: how many were tried; ties of them, where rounding alone decides. error: the largest
-    error, as a part of what rounding allows: at most 1.
+    seed: of the examples. examples: how many were tried; ties of them, where rounding alone
+    decides. error: the largest error, as a part of what rounding allows: at most 1.
     """
 
     op: str
     dtype: str
+    seed: int
     examples: int
     ties: int
     error: float
@@ -57,6 +59,7 @@ def check_op(
     *,
     dtype: npt.DTypeLike = "float32",
     sizes: str = DEFAULT,
+    seed: int | None = 0,
     examples: int | None = None,
 ) -> OpResult:
     """Hold a function to an op of GPT-2: what it gives is off by no more than rounding may do.
@@ -68,7 +71,8 @@ def check_op(
     returns an array of the op's shape; PyTorch's and JAX's are read too, of any dtype. What counts
     is what it returns: NumPy's warnings of overflow and the like are off.
     sizes: up to which of `conformance.SIZES` the arrays are: "toy", "borders" or "gpt2".
-    examples: how many are tried of each size, by default what each check tries.
+    seed: says which; the same each time by default, None for fresh ones. examples: how many are
+    tried of each size, by default what each check tries.
 
     Returns how many were tried, and how near it came. Raises WrongOp, an AssertionError, where an
     answer is wrong, the function raises, or writes to its arguments: its message gives the smallest
@@ -78,13 +82,13 @@ def check_op(
     cannot be called as the op is.
 
     >>> check_op("relu", lambda x: np.maximum(x, 0), dtype="float16", examples=20)
-    OpResult(op='relu', dtype='float16', examples=20, ties=0, error=0.0)
-    >>> check_op("relu", abs, examples=20)
+    OpResult(op='relu', dtype='float16', seed=0, examples=20, ties=0, error=0.0)
+    >>> check_op("relu", abs, examples=20)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    oracle.conformance._check_op.WrongOp: relu(x) in float32 is wrong for 10 of 20 examples. The smallest:
-        x = array([[ 0.12573022, -0.13210486]], dtype=float32)
-    at [0, 1] it gave 0.132104859; it is 0 ± 0
+    oracle.conformance._check_op.WrongOp: relu(x) in float32 is wrong for ... of 20 examples of seed 0. The smallest:
+        x = array([[...]], dtype=float32)
+    at [0, ...] it gave ...; it is 0 ± 0
     """  # noqa: E501
     kind = _format(dtype)
     wanted = signature(op)
@@ -92,12 +96,14 @@ def check_op(
     watched = guarded(Subject(_name(function), kind, ops={op: function}))
     subject = replace(watched, ops={op: _of_narrow(watched.ops[op], kind)})
     checks = [check for check in checks_at(sizes) if check.needs == f"ops.{op}"]
-    outcomes = [run(check, subject, count=examples) for check in checks]
+    seed = fresh_seed() if seed is None else seed
+    outcomes = [run(check, subject, count=examples, seed=seed) for check in checks]
     if wrong := [outcome for outcome in outcomes if outcome.verdict != RIGHT]:
-        raise _wrong(wanted, kind, wrong)
+        raise _wrong(f"{wanted} in {kind}", kind, wrong, seed)
     return OpResult(
         op,
         kind,
+        seed,
         sum(len(outcome.seen) for outcome in outcomes),
         sum(outcome.counts[TIE] for outcome in outcomes),
         max(outcome.error for outcome in outcomes),
@@ -169,16 +175,16 @@ def _narrow(arrays: Mapping[Any, Array], dtype: str) -> dict[Any, Array]:
     return {n: a.astype(kind) if a.dtype.kind == "f" else a for n, a in arrays.items()}
 
 
-def _wrong(wanted: str, dtype: str, wrong: list[Outcome]) -> WrongOp:
+def _wrong(what: str, dtype: str, wrong: list[Outcome], seed: int) -> WrongOp:
     """What is wrong, by the smallest of the examples that show it."""
     shown = min(wrong, key=_size)
     counts, total = shown.counts, len(shown.seen)
     if shown.worst is None:
-        says = f"{wanted} in {dtype} is undecided for {counts[TIE]} of {total} examples"
+        says = f"{what} is undecided for {counts[TIE]} of {total} examples of seed {seed}"
         return WrongOp(f"{says}: {shown.says}", {})
     arguments = _narrow(shown.worst.example.arrays, dtype) | shown.worst.example.options
     lines = [
-        f"{wanted} in {dtype} is wrong for {counts[MISMATCH]} of {total} examples. The smallest:",
+        f"{what} is wrong for {counts[MISMATCH]} of {total} examples of seed {seed}. The smallest:",
         *(_line(name, value) for name, value in arguments.items()),
         shown.says,
     ]

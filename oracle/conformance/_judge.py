@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,6 +21,7 @@ from oracle.conformance._outcome import (
     LAX,
     NOT_OFFERED,
     RIGHT,
+    STRICT,
     UNDECIDED,
     WRONG,
     Outcome,
@@ -41,8 +42,8 @@ class Judgement:
     divergences: where the model goes wrong, the first place first, where its logits are; further
     ones where more than one part is wrong. by_depth: for that model with 0, 1, 2 … layers, the
     largest error and what rounding allows. suspects: the known bugs, the likeliest first. seed: of
-    the examples. strict: whether to answer where there is no answer is wrong. about: versions,
-    device and time.
+    the examples. strict: whether to answer where there is no answer is wrong. known_failures:
+    checks that may be wrong, with reasons. about: versions, device and time.
     """
 
     subject: Subject
@@ -53,6 +54,7 @@ class Judgement:
     seed: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
     strict: bool = False
+    known_failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def divergence(self) -> Divergence | None:
@@ -67,14 +69,32 @@ class Judgement:
     @property
     def verdict(self) -> str:
         """That of the numbers; WRONG too where refusals are lax, if that was asked for."""
-        lax = self.refusals is not None and self.refusals.verdict == LAX
+        unknown = (o for o in self.outcomes if o.check.name not in self.known_failures)
+        refusals = strictness(unknown)
+        lax = refusals is not None and refusals.verdict == LAX
         return WRONG if self.strict and lax else self.numbers
 
     @property
     def numbers(self) -> str:
-        """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran."""
-        verdicts = {outcome.verdict for outcome in self.outcomes}
+        """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran.
+
+        Known failures do not count.
+        """
+        known = self.known_failures
+        verdicts = {o.verdict for o in self.outcomes if o.check.name not in known}
         return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in verdicts), NOT_OFFERED)
+
+    @property
+    def failing_as_known(self) -> tuple[str, ...]:
+        """The known failures that did fail."""
+        failing = (o.check.name for o in self.outcomes if o.verdict in (WRONG, UNDECIDED, LAX))
+        return tuple(name for name in failing if name in self.known_failures)
+
+    @property
+    def outdated(self) -> tuple[str, ...]:
+        """The known failures that are none: the check is right."""
+        right = [o.check.name for o in self.outcomes if o.verdict in (RIGHT, STRICT)]
+        return tuple(name for name in self.known_failures if name in right)
 
 
 def judge(
@@ -84,14 +104,15 @@ def judge(
     count: int | None = None,
     seed: int | None = None,
     strict: bool = False,
+    known_failures: Mapping[str, str] | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Judgement:
     """Ask all checks, `count` examples each (by default, each check's own number).
 
     subject: guarded. seed: says which examples, the same for the same seed and version; by default
     one that nobody could know, so that no table of answers prepares for it. strict: whether to
-    answer where there is no answer makes it WRONG. on_outcome: called with each outcome as it
-    comes.
+    answer where there is no answer makes it WRONG. known_failures: reasons by the names of checks
+    that do not. on_outcome: called with each outcome as it comes.
     """
     seed = fresh_seed() if seed is None else seed
     began, outcomes = time.monotonic(), []
@@ -100,7 +121,13 @@ def judge(
         on_outcome(outcomes[-1])
     judgement = judgement_of(subject, outcomes)
     took = {"seconds": round(time.monotonic() - began, 1)}
-    return replace(judgement, seed=seed, strict=strict, about=judgement.about | took)
+    return replace(
+        judgement,
+        seed=seed,
+        strict=strict,
+        known_failures=known_failures or {},
+        about=judgement.about | took,
+    )
 
 
 def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:

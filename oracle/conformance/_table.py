@@ -58,6 +58,7 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
         lines += [f"refusals: {refusals.verdict}", *(f"    {did}" for did in refusals.how)]
     if judgement.verdict != RIGHT and (unclaimed := subject.claims.left_out()):
         lines += [f"not claimed, and not judged: {'; '.join(unclaimed)}"]
+    lines += _known_failures(judgement)
     if missing := _not_offered(judgement):
         lines += [f"not offered: {', '.join(missing)}"]
     if found := judgement.divergence:
@@ -79,8 +80,11 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
 def verdict_line(judgement: Judgement) -> str:
     """The verdict in capitals, and what it does not hold for where less than all is claimed."""
     unclaimed = judgement.subject.claims.left_out()
-    if judgement.verdict == RIGHT and unclaimed:
-        return f"RIGHT in all that it claims, which leaves out {'; '.join(unclaimed)}"
+    if judgement.verdict == RIGHT:
+        known = len(judgement.failing_as_known)
+        but_for = f" but for {known} known failure{'s' * (known > 1)}" if known else ""
+        within = f"in all that it claims, which leaves out {'; '.join(unclaimed)}"
+        return f"RIGHT{but_for}{f' {within}' if unclaimed else ''}"
     if judgement.verdict == WRONG and judgement.numbers == RIGHT:
         return "WRONG, though its numbers are right: what has no answer has to be refused"
     return judgement.verdict.upper()
@@ -133,6 +137,16 @@ def _verdicts(judgement: Judgement) -> dict[str, int]:
     order = (RIGHT, UNDECIDED, WRONG, STRICT, LAX, NOT_OFFERED)
     found = [outcome.verdict for outcome in judgement.outcomes]
     return {verdict: found.count(verdict) for verdict in order}
+
+
+def _known_failures(judgement: Judgement) -> list[str]:
+    """Those that failed, with their reasons, and those that did not."""
+    known = judgement.known_failures
+    lines = [f"known to fail: {name}, {known[name]}" for name in judgement.failing_as_known]
+    return lines + [
+        f"{name} is right, though it is known to fail ({known[name]}): take its line out"
+        for name in judgement.outdated
+    ]
 
 
 def _not_offered(judgement: Judgement) -> list[str]:

@@ -13,9 +13,11 @@ from oracle.adapters.own_process import SECONDS, isolated
 from oracle.adapters.program import command
 from oracle.adapters.subject import NoSubject, Subject
 from oracle.bounds._rounding import FORMATS
-from oracle.conformance._catalogue import checks_at
+from oracle.conformance._catalogue import CHECKS, checks_at
+from oracle.conformance._check import Check
 from oracle.conformance._html import page
 from oracle.conformance._judge import Judgement, judge
+from oracle.conformance._known_failures import read_known_failures
 from oracle.conformance._outcome import RIGHT, UNDECIDED, WRONG
 from oracle.conformance._plots import require_matplotlib
 from oracle.conformance._program._arguments import count, seconds, seed
@@ -25,9 +27,10 @@ from oracle.conformance._sizes import DEFAULT, SIZES
 from oracle.conformance._table import as_data, head, line, summary
 
 EXIT = {RIGHT: 0, WRONG: 1, UNDECIDED: 3}
-USAGE, EXIT_LAX = 2, 4
+USAGE, EXIT_LAX, EXIT_OUTDATED = 2, 4, 6
 ABOUT = """Judge a GPT-2, or the parts of one. What it does not offer is not judged. Exit code:
-0 right, 1 wrong, 3 undecided (too many ties), 4 right but lax under --strict, 2 no subject.
+0 right, 1 wrong, 3 undecided (too many ties), 4 right but lax under --strict, 6 right, and so is
+a check that --xfail says fails, 2 no subject.
 oracle/adapters/subject.py says what a Python subject offers, oracle/adapters/PROTOCOL.md what a
 program in any language answers."""
 
@@ -46,6 +49,7 @@ def add(commands: Any) -> None:
     option("--seconds", type=seconds, default=SECONDS, help=f"limit of a call ({SECONDS:g})")
     option("--dtype", choices=FORMATS, help="handed to a subject that is a function")
     option("--device", help="handed to a subject that is a function: cpu, cuda")
+    option("--xfail", metavar="FILE", help="known failures: a check a line, a colon, the reason")
     option("--json", metavar="FILE", help="write all of it as JSON")
     option("--html", metavar="FILE", help="write a report, one page for a browser")
     option("--save", metavar="FOLDER", help="write what fails, and how to replay it")
@@ -53,20 +57,18 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The options that these words of a command line give. Raises SystemExit as argparse does."""
+    parser = argparse.ArgumentParser(prog="python -m oracle")
+    add(parser.add_subparsers())
+    return parser.parse_args(["judge", *words])
+
+
 def run(given: argparse.Namespace) -> int:
-    checks = checks_at(given.sizes, given.only or ())
-    if not checks:
-        names = ", ".join(check.name for check in checks_at(given.sizes))
-        asked = f"--only {' '.join(given.only)} at --sizes {given.sizes}"
-        raise NoSubject(f"no check fits {asked}; they are {names}")
-    if given.device == "cuda" and not torch.cuda.is_available():
-        raise NoSubject("no GPU is to be had here, so nothing was checked; leave out --device cuda")
-    if given.html:
-        require_matplotlib()
-    for path in filter(None, (given.json, given.html)):
-        if not Path(path).absolute().parent.is_dir():
-            raise NoSubject(f"{path} cannot be written: its folder is not there; make it first")
-    with _subject(given) as subject:
+    checks = checks_of(given)
+    known_failures = known_failures_of(given)
+    look_ahead(given)
+    with subject_of(given) as subject:
         if not given.quiet:
             _show(head())
         found = judge(
@@ -75,16 +77,46 @@ def run(given: argparse.Namespace) -> int:
             count=given.examples,
             seed=given.seed,
             strict=given.strict,
+            known_failures=known_failures,
             on_outcome=lambda outcome: None if given.quiet else _show(line(outcome)),
         )
         read = lines(subject, found.divergence) if found.divergence else []
     if given.quiet:
         _show("\n".join(line(o) for o in found.outcomes if o.verdict in (WRONG, UNDECIDED)))
     print(f"\n{summary(found, read)}")
-    _write(given, found, read)
+    write_reports(given, found, read)
     if found.verdict == WRONG and found.numbers == RIGHT:
         return EXIT_LAX
+    if found.verdict == RIGHT and found.outdated:
+        return EXIT_OUTDATED
     return EXIT.get(found.verdict, USAGE)
+
+
+def checks_of(given: argparse.Namespace) -> Sequence[Check]:
+    """The checks that are asked. Raises NoSubject where there is none."""
+    checks = checks_at(given.sizes, given.only or ())
+    if not checks:
+        names = ", ".join(check.name for check in checks_at(given.sizes))
+        asked = f"--only {' '.join(given.only)} at --sizes {given.sizes}"
+        raise NoSubject(f"no check fits {asked}; they are {names}")
+    return checks
+
+
+def known_failures_of(given: argparse.Namespace) -> dict[str, str]:
+    """What the file of --xfail says; see `read_known_failures` for what it raises."""
+    names = [check.name for check in CHECKS]
+    return read_known_failures(given.xfail, names) if given.xfail else {}
+
+
+def look_ahead(given: argparse.Namespace) -> None:
+    """Raise NoSubject or NoPlots for what would fail only after everything has been asked."""
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise NoSubject("no GPU is to be had here, so nothing was checked; leave out --device cuda")
+    if given.html:
+        require_matplotlib()
+    for path in filter(None, (given.json, given.html)):
+        if not Path(path).absolute().parent.is_dir():
+            raise NoSubject(f"{path} cannot be written: its folder is not there; make it first")
 
 
 def _show(text: str) -> None:
@@ -92,7 +124,8 @@ def _show(text: str) -> None:
         print(text, flush=True)
 
 
-def _subject(given: argparse.Namespace) -> AbstractContextManager[Subject]:
+def subject_of(given: argparse.Namespace) -> AbstractContextManager[Subject]:
+    """The subject that is named, once the context is entered. Raises NoSubject if it is not one."""
     if bool(given.subject) == bool(given.command):
         raise NoSubject('name one subject: module:attribute, or --command "program arguments"')
     if given.command:
@@ -102,7 +135,8 @@ def _subject(given: argparse.Namespace) -> AbstractContextManager[Subject]:
     return isolated(given.subject, seconds=given.seconds, **chosen)
 
 
-def _write(given: argparse.Namespace, found: Judgement, read: Sequence[str]) -> None:
+def write_reports(given: argparse.Namespace, found: Judgement, read: Sequence[str]) -> None:
+    """The files that were asked for."""
     if given.save:
         save_failures(found, Path(given.save))
     if given.json:

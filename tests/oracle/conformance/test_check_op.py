@@ -32,6 +32,22 @@ def test_a_right_kernel_is_right(dtype):
     assert 0 < result.error <= 1
 
 
+def test_a_seed_says_which_examples():
+    def seen(seed):
+        drawn = []
+
+        def relu(x):
+            drawn.append(x.tobytes())
+            return x * (x > 0)
+
+        return oracle.check_op("relu", relu, seed=seed, examples=20).seed, drawn
+
+    assert seen(0) == seen(0)
+    assert seen(3)[1] == seen(3)[1] != seen(0)[1]
+    first, again = seen(None)[0], seen(None)[0]
+    assert first != again
+
+
 def test_an_unknown_size_lists_them_all():
     with pytest.raises(ValueError, match="no size is named 'huge'; the sizes are toy, borders, gp"):
         oracle.check_op("layer_norm", layer_norm, sizes="huge")
@@ -123,7 +139,9 @@ def test_what_is_refused_everywhere_is_no_success():
     def later(x):
         raise NotImplementedError("not on this machine")
 
-    with pytest.raises(AssertionError, match=r"undecided for 20 of 20 examples: it was refused:"):
+    with pytest.raises(
+        AssertionError, match=r"undecided for 20 of 20 examples of seed 0: it was refused:"
+    ):
         oracle.check_op("relu", later, examples=20)
 
 

@@ -154,3 +154,20 @@ def test_vectors_are_written(oracle, tmp_path):
     done = oracle("vectors", "out/vectors")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "out/vectors/index.json").exists()
+
+
+def test_known_failures_do_not_make_it_wrong(told, tmp_path):
+    (tmp_path / "known.txt").write_text("model/logits: a bias, issue 3\n")
+    asked = ("judge", "wrong", "--only", "model/logits", "--examples", "8", "--seed", "0")
+    code, shown, _ = told(*asked, "--xfail", "known.txt", "--json", "o.json")
+    assert code == 0
+    assert "theirs, float32: RIGHT but for 1 known failure\n" in shown
+    assert "known to fail: model/logits, a bias, issue 3" in shown
+
+
+def test_a_known_failure_that_is_right_is_told(told, tmp_path):
+    (tmp_path / "known.txt").write_text("model/logits: once\n")
+    asked = ("judge", "clean:subject", "--only", "model/logits", "--examples", "3")
+    code, shown, _ = told(*asked, "--xfail", "known.txt")
+    assert code == 6
+    assert "model/logits is right, though it is known to fail (once): take its line out" in shown
