@@ -23,13 +23,29 @@ PARAMETERS = {
 }
 
 
+def printable(text: object) -> str:
+    r"""The text with an escape in place of each character that a terminal might obey.
+
+    Line feeds stay. Whatever a subject says or is called passes through here before it is shown.
+
+    >>> print(printable("\x1b[2J\u202ename\a"))
+    \x1b[2J\u202ename\x07
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def one_line(text: object) -> str:
-    r"""The first line of a text that is not empty, cut to 200 characters.
+    r"""The first line of a text that is not empty, printable, cut to 200 characters.
 
     >>> one_line("\nno such file\nat line 3")
     'no such file'
     """
-    line = next(filter(None, map(str.strip, str(text).splitlines())), "")
+    line = printable(next(filter(None, map(str.strip, str(text).splitlines())), ""))
     return line if len(line) <= LONGEST_WORDS else line[: LONGEST_WORDS - 1] + "…"
 
 

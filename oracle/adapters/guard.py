@@ -5,7 +5,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from oracle.adapters.answers import PARAMETERS, READERS, array, copied, difference, one_line
+from oracle.adapters.answers import (
+    PARAMETERS,
+    READERS,
+    array,
+    copied,
+    difference,
+    one_line,
+    printable,
+)
 from oracle.adapters.subject import FUNCTIONS, Subject
 
 RAISED = "raised"  # an exception, which is how a subject refuses too
@@ -14,6 +22,7 @@ DIED = "died"  # its process ended
 GARBLED = "garbled"  # what it said is no answer
 CHANGED_ARGUMENTS = "changed arguments"  # it wrote to what it was given
 CHANGED_ANSWER = "changed answer"  # an earlier answer changed: it was a view
+KINDS = (RAISED, HUNG, DIED, GARBLED, CHANGED_ARGUMENTS, CHANGED_ANSWER)
 
 
 class Misbehaviour(Exception):  # noqa: N818
@@ -24,6 +33,7 @@ class Misbehaviour(Exception):  # noqa: N818
     """
 
     def __init__(self, kind: str, says: str) -> None:
+        says = printable(says)
         super().__init__(kind, says)
         self.kind = kind
         self.says = says

@@ -1,30 +1,16 @@
 """The child's side of `isolated`: load a subject, guard it, and answer calls over a pipe."""
 
+import math
 import os
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
+from oracle.adapters._frames import dumps, loads, read
 from oracle.adapters.answers import array, flat
 from oracle.adapters.claims import as_plain
 from oracle.adapters.guard import Misbehaviour, guarded
 from oracle.adapters.subject import FUNCTIONS, NoSubject, Subject, load
-
-LENGTH = 8  # bytes that say how long the message after them is
-
-
-def read(stream: IO[bytes]) -> bytes:
-    """The next message; b"" at the end, and where it breaks off."""
-    length = int.from_bytes(stream.read(LENGTH), "little")
-    body = stream.read(length)
-    return body if len(body) == length else b""
-
-
-def dumps(message: Any) -> bytes:
-    """A message with its length before it."""
-    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return len(body).to_bytes(LENGTH, "little") + body
 
 
 @dataclass(frozen=True)
@@ -36,14 +22,15 @@ class Judge:
 
     def next(self) -> Any:
         """What it says next; ends this process where it says no more."""
-        message = read(self.source)
+        message = read(self.source, math.inf)
         if not message:
             os._exit(0)
-        return pickle.loads(message)
+        return loads(message)
 
     def tell(self, message: Any) -> None:
         """Say something."""
-        self.sink.write(dumps(message))
+        for piece in dumps(message):
+            self.sink.write(piece)
         self.sink.flush()
 
     def function(self, name: str) -> Callable[..., Any]:
@@ -55,9 +42,10 @@ class Judge:
             reply = self.next()
             if "error" in reply:
                 raise RuntimeError(f"{name}: {reply['error']}")
+            values = reply["values"]
             tensor = next((a for a in arguments if hasattr(a, "new_tensor")), None)
             # A processor that is given tensors is one that gives them.
-            return reply["values"] if tensor is None else tensor.new_tensor(reply["values"])
+            return values if tensor is None else tensor.new_tensor(values)
 
         return asked
 
@@ -123,16 +111,16 @@ def _with_functions(value: Any, judge: Judge) -> Any:
             return judge.function(value["ask"])
         if flat(value):
             return value
-        return {key: _with_functions(each, judge) for key, each in value.items()}
+        return {key: _with_functions(content, judge) for key, content in value.items()}
     if isinstance(value, list) and not flat(value):
-        return [_with_functions(each, judge) for each in value]
+        return [_with_functions(element, judge) for element in value]
     return value
 
 
 def _plain(value: Any) -> Any:
     """Tensors as arrays, wherever they are, so that the judge needs nothing to read them."""
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(content) for key, content in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_plain(element) for element in value]
     return array(value) if hasattr(value, "__array__") or hasattr(value, "detach") else value

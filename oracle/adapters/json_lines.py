@@ -27,12 +27,12 @@ def read_line(stream: IO[bytes]) -> bytes:
     return stream.readline(LONGEST_LINE + 1)
 
 
-def dumps(message: Any) -> bytes:
+def dumps(message: Any) -> list[bytes]:
     """A message as a line."""
-    return json.dumps(plain(message), allow_nan=False).encode() + b"\n"
+    return [json.dumps(plain(message), allow_nan=False).encode() + b"\n"]
 
 
-def loads(line: bytes) -> dict[str, Any]:
+def loads(line: bytes | bytearray) -> dict[str, Any]:
     """The message on a line; ValueError or RecursionError where it is none."""
     if len(line) > LONGEST_LINE:
         raise ValueError(f"a line of more than {LONGEST_LINE} bytes; put the numbers in a file")

@@ -1,17 +1,16 @@
 """A subject in a process of its own: it may hang, crash or exit, and the judge goes on."""
 
 import os
-import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from oracle.adapters.answers import PARAMETERS
-from oracle.adapters.guard import Misbehaviour
-from oracle.adapters.inside import dumps, read
-from oracle.adapters.subject import NoSubject, Subject, as_subject
-from oracle.adapters.wire import Codec, Conversation, Functions, without_functions
+from oracle.adapters._frames import dumps, loads, read
+from oracle.adapters.answers import PARAMETERS, one_line
+from oracle.adapters.guard import GARBLED, KINDS, Misbehaviour, plain_answer
+from oracle.adapters.subject import NoSubject, Subject
+from oracle.adapters.wire import Codec, Conversation, Functions, offered, without_functions
 
 SECONDS = 20.0
 
@@ -20,11 +19,12 @@ SECONDS = 20.0
 def isolated(path: str, *, seconds: float = SECONDS, **options: Any) -> Iterator[Subject]:
     """The subject at "module:attribute", guarded, in a Python process that ends with the context.
 
-    options, such as dtype, are handed to a subject that is a function. Each call gets `seconds`. Where it takes longer, or the process dies, the call raises
-    Misbehaviour and the next one starts another process. Functions among the arguments run in the
-    judge's own process, when the subject calls them; a cache stays in the subject's, and what
-    `step` returns stands for it. What the subject prints goes to standard error. Raises NoSubject
-    as `subject.load` does.
+    options, such as dtype, are handed to a subject that is a function. Each call gets `seconds`.
+    Where it takes longer, or the process dies, the call raises Misbehaviour and the next one starts
+    another process. Functions among the arguments run in the judge's own process, when the subject
+    calls them; a cache stays in the subject's, and what `step` returns stands for it. What the
+    subject prints goes to standard error. What its process says is read as plain data, and nothing
+    of it is executed. Raises NoSubject as `subject.load` does.
 
     >>> with isolated("oracle.ops:nothing") as subject:
     ...     pass
@@ -35,7 +35,7 @@ def isolated(path: str, *, seconds: float = SECONDS, **options: Any) -> Iterator
     conversation = Conversation(
         path,
         [sys.executable, "-c", _program(path, options)],
-        Codec(read, dumps, pickle.loads),
+        Codec(read, dumps, loads),
         {},
         seconds=seconds,
         quoted=False,
@@ -43,10 +43,8 @@ def isolated(path: str, *, seconds: float = SECONDS, **options: Any) -> Iterator
     try:
         offer = conversation.start()
         if "none" in offer:
-            raise NoSubject(offer["none"])
-        functions = {name: _function(conversation, name) for name in offer.pop("functions")}
-        ops = {name[4:]: call for name, call in functions.items() if name.startswith("ops.")}
-        yield as_subject(offer | functions | {"ops": ops}, name=path)
+            raise NoSubject(str(offer["none"]))
+        yield offered(path, offer, lambda name: _function(conversation, name))
     finally:
         conversation.close()
 
@@ -83,9 +81,26 @@ def _function(conversation: Conversation, name: str) -> Callable[..., Any]:
             },
             functions,
         )
-        if "kind" in reply:
-            raise Misbehaviour(reply["kind"], reply["says"])
-        answer = reply["answer"]
-        return (answer[0], conversation.handle(answer[1])) if name == "step" else answer
+        return _answer(conversation, name, reply)
 
     return call
+
+
+def _answer(conversation: Conversation, name: str, reply: dict[str, Any]) -> Any:
+    """What a reply says: the child's guard wrote it, or a subject that passes itself off as it."""
+    if "kind" in reply:
+        kind, says = reply["kind"], reply.get("says")
+        if isinstance(kind, str) and kind in KINDS and isinstance(says, str):
+            raise Misbehaviour(kind, says)
+    elif "answer" in reply:
+        try:
+            answer = plain_answer(name, reply["answer"])
+        except Misbehaviour:
+            conversation.close(0)
+            raise
+        if name != "step":
+            return answer
+        if type(answer[1]) is int:
+            return answer[0], conversation.handle(answer[1])
+    conversation.close(0)  # who answers one thing wrongly may have more to say
+    raise Misbehaviour(GARBLED, f"{name} was answered with {one_line(repr(reply))}")

@@ -11,8 +11,8 @@ from oracle.adapters.answers import PARAMETERS, one_line
 from oracle.adapters.guard import GARBLED, RAISED, Misbehaviour, plain_answer
 from oracle.adapters.json_lines import Shelf, array_file, dumps, loads, numbers, read_line
 from oracle.adapters.own_process import SECONDS
-from oracle.adapters.subject import FUNCTIONS, NoSubject, Subject, as_subject
-from oracle.adapters.wire import Codec, Conversation, Functions, without_functions
+from oracle.adapters.subject import NoSubject, Subject
+from oracle.adapters.wire import Codec, Conversation, Functions, offered, without_functions
 
 # Whose answers are no arrays.
 LISTS = ("generate", "draw", "encode", "decode")
@@ -56,24 +56,8 @@ def command(line: str, *, seconds: float = SECONDS) -> Iterator[Subject]:
 
 def _subject(line: str, conversation: Conversation, shelf: Shelf) -> Subject:
     offer = conversation.start()
-    for key in ("functions", "decoders", "settings"):
-        names = offer.get(key, [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise NoSubject(f"{key} of {line} are {names!r}; expected a list of names")
     program = _Program(conversation, shelf, str(offer.get("dtype", "float32")))
-    given: dict[str, Any] = {"ops": {}}
-    for name in offer.get("functions", []):
-        if name.startswith("ops."):
-            given["ops"][name[4:]] = program.function(name)
-        elif name in FUNCTIONS:
-            given[name] = program.function(name)
-        else:
-            known = f"{', '.join(FUNCTIONS)} and ops.…"
-            raise NoSubject(f"{line} offers {name!r}; the functions are {known}")
-    keys = ("name", "dtype", "decoders", "settings", "claims")
-    kept = {key: offer[key] for key in keys if key in offer}
-    kept["name"] = str(kept.get("name", line))
-    return as_subject(kept | given, name=line)
+    return offered(line, offer, program.function)
 
 
 class _Program:

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field, fields, replace
 from types import FunctionType
 from typing import Any
 
+from oracle.adapters.answers import printable
 from oracle.adapters.claims import EVERYTHING, Claims, read_claims
 from oracle.bounds._rounding import FORMATS
 
 
 class NoSubject(Exception):  # noqa: N818
     """There is nothing to judge; the message says why, in one line."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(printable(says))
 
 
 @dataclass(frozen=True)

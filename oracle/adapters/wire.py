@@ -12,7 +12,7 @@ from typing import Any
 from oracle.adapters.answers import flat, one_line
 from oracle.adapters.child import GRACE, Child, Ended, Read
 from oracle.adapters.guard import DIED, GARBLED, HUNG, Misbehaviour
-from oracle.adapters.subject import NoSubject
+from oracle.adapters.subject import FUNCTIONS, NoSubject, Subject, as_subject
 
 STARTING = 300.0  # seconds in which a child must say what it offers: it may import much, slowly
 Message = dict[str, Any]
@@ -27,8 +27,8 @@ class Codec:
     """
 
     read: Read
-    dumps: Callable[[Message], bytes]
-    loads: Callable[[bytes], Message]
+    dumps: Callable[[Message], Sequence[bytes | memoryview]]
+    loads: Callable[[bytes | bytearray], Message]
 
 
 class Handle:
@@ -156,9 +156,11 @@ class Conversation:
         self._decoded(f"before {what}", child.receive(time.monotonic()))
         raise Misbehaviour(GARBLED, f"before {what} the program said more than it was asked")
 
-    def _decoded(self, what: str, message: bytes) -> Message:
+    def _decoded(self, what: str, message: bytes | bytearray) -> Message:
         try:
             reply = self.codec.loads(message)
+            if not isinstance(reply, dict) or not all(type(key) is str for key in reply):
+                raise ValueError(f"{one_line(repr(reply))}, which is no dict of names")
         except (ValueError, RecursionError) as error:
             raise Misbehaviour(GARBLED, f"{what} was answered with {one_line(error)}") from error
         return reply
@@ -200,3 +202,29 @@ def without_functions(value: Any, name: str, functions: Functions) -> Any:
     if isinstance(value, (list, tuple)) and any(map(callable, value)):
         return [without_functions(each, f"{name}.{i}", functions) for i, each in enumerate(value)]
     return value
+
+
+def offered(name: str, offer: Message, function: Callable[[str], Callable[..., Any]]) -> Subject:
+    """The Subject of what a child says that it offers; `function` gives what stands for each.
+
+    Raises NoSubject, in one line, where that is no offer.
+    """
+    for key in ("functions", "decoders", "settings"):
+        names = offer.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+            raise NoSubject(
+                f"{key} of {name} are {one_line(repr(names))}; expected a list of names"
+            )
+    given: dict[str, Any] = {"ops": {}}
+    for one in offer.get("functions", []):
+        if one.startswith("ops."):
+            given["ops"][one[4:]] = function(one)
+        elif one in FUNCTIONS:
+            given[one] = function(one)
+        else:
+            known = f"{', '.join(FUNCTIONS)} and ops.…"
+            raise NoSubject(f"{name} offers {one!r}; the functions are {known}")
+    keys = ("name", "dtype", "decoders", "settings", "claims")
+    kept = {key: offer[key] for key in keys if key in offer}
+    kept["name"] = str(kept.get("name", name))
+    return as_subject(kept | given, name=name)

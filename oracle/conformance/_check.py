@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from oracle.adapters.answers import printable
 from oracle.adapters.subject import Subject
 
 MATCH, TIE, MISMATCH, REFUSED = "match", "tie", "mismatch", "refused"
@@ -24,6 +25,10 @@ class Finding:
     verdict: str
     error: float = 0.0
     says: str = ""
+
+    def __post_init__(self) -> None:
+        """What it says may quote the subject: no terminal is to obey it."""
+        object.__setattr__(self, "says", printable(self.says))
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ floats = st.floats(allow_nan=True)
 
 @given(st.recursive(floats, lambda each: st.lists(each, max_size=3)))
 def test_whatever_is_said_is_heard(value):
-    said = loads(dumps({"values": value}))["values"]
+    said = loads(b"".join(dumps({"values": value})))["values"]
     assert json.dumps(_spoken(said)) == json.dumps(value)
 
 
@@ -240,7 +240,8 @@ def _spoken(value):
     st.lists(st.floats(width=32), min_size=1), st.sampled_from(["float64", "float32", "float16"])
 )
 def test_numbers_are_exact_in_the_claimed_dtype(values, dtype):
-    found = numbers(loads(dumps({"values": np.array(values, np.float32)}))["values"], dtype)
+    line = b"".join(dumps({"values": np.array(values, np.float32)}))
+    found = numbers(loads(line)["values"], dtype)
     assert found.dtype == ("float64" if dtype == "float64" else "float32")
     assert np.array_equal(found, values, equal_nan=True)
 
