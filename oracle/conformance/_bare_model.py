@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from oracle import model
-from oracle.adapters.guard import GARBLED, Misbehaviour
+from oracle.adapters.guard import GARBLED, RAISED, Misbehaviour
 from oracle.adapters.subject import Subject
 from oracle.bounds._rounding import Array, format_of, gamma
 from oracle.conformance._model_examples import ModelExample, exact_in, in_dtype, not_logits
@@ -42,14 +42,34 @@ def asleep(config: Config) -> dict[str, Array]:
 
 
 def ask(subject: Subject, config: Config, arrays: dict[str, Array], length: int = 1) -> Array:
-    """The logits (length, vocab), float64, of token 0 again and again."""
+    """The logits (length, vocab), float64, of token 0 again and again.
+
+    Vocabulary, positions and layers are made up to what is claimed, with zeros and with layers that
+    sleep; where the rest of the config is not claimed, it is a Misbehaviour that refuses.
+    """
+    claimed, arrays = within_claims(subject, config, arrays)
     narrow = Weights({n: array.astype(np.float32) for n, array in arrays.items()}, "a reading")
     batch = Batch(np.zeros((1, length), np.int64), np.ones((1, length), bool))
-    example = ModelExample(config, exact_in(subject.dtype, narrow), batch)
+    example = ModelExample(claimed, exact_in(subject.dtype, narrow), batch)
     answer = example.ask(subject)
     if wrong := not_logits(example, answer):
         raise Misbehaviour(GARBLED, wrong)
-    return answer[0].astype(np.float64)
+    return answer[0, :, : config["vocab_size"]].astype(np.float64)
+
+
+def within_claims(
+    subject: Subject, config: Config, arrays: Mapping[str, Array]
+) -> tuple[Config, dict[str, Array]]:
+    """The config with as many tokens, positions and layers as are claimed, and weights for that."""
+    claimed = subject.claims.nearest(config)
+    made_up = ("vocab_size", "n_positions", "n_layer")
+    for name, value in config.items():
+        if claimed[name] != value and not (name in made_up and claimed[name] > value):
+            raise Misbehaviour(RAISED, f"NotImplementedError: {name} {value!r} is not claimed")
+    wider = asleep(claimed)
+    for name, array in arrays.items():
+        wider[name][: len(array)] = array
+    return claimed, wider
 
 
 def ratios(logits: Array) -> Array:

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from oracle.adapters.guard import Misbehaviour
 from oracle.adapters.subject import Subject
 from oracle.bounds import _activation as activation_bounds
 from oracle.bounds._attention import attention as attention_bound
 from oracle.bounds._layer_norm import layer_norm as layer_norm_bound
-from oracle.bounds._rounding import Array, gamma
+from oracle.bounds._rounding import Array, format_of, gamma
 from oracle.conformance._bare_model import (
     ask,
     asleep,
@@ -41,6 +42,9 @@ from oracle.strategies._configs import Config
 # Size of what stands in a position's pair of features: so large that no epsilon counts beside its
 # variance, and smaller in float16, which has no larger squares.
 LOUD, LOUD_FLOAT16 = 2.0**8, 2.0**4
+# A unit roundoff above this is too large to solve for an epsilon.
+COARSE = 2.0**-20
+ROW = (1.0, -2.0, 0.5, 3.0, -1.5)
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,61 @@ def normed(
     return Reading(values, expected, off + gamma(32, subject.dtype) * (size + off.max()))
 
 
+def small_row(eps: float) -> Array:
+    """A row whose variance is about eps, so that a layer norm of it shows its epsilon.
+
+    >>> float(small_row(0.25).var()) > 0.25
+    True
+    """
+    return np.array(ROW) * 2.0 ** np.round(np.log2(eps) / 2)
+
+
+def solved_epsilon(
+    subject: Subject,
+    xs: Sequence[float] | Array,
+    eps: float,
+    *,
+    name: str = "ln_f",
+    config: Config | None = None,
+) -> float | None:
+    """The epsilon with which its layer norm gives what it gives, in the fewest digits that do.
+
+    xs: a row whose variance is about that of the epsilon. None where no epsilon explains that row
+    and one twice as large, or where the configured one does; and in bfloat16 and float16, which
+    leave too many that do.
+
+    >>> from oracle.adapters import pytorch
+    >>> row = [0.25, -0.5, 0.125, 0.75]
+    >>> solved_epsilon(pytorch.subject(dtype="float64"), row, 0.1) is None
+    True
+    """
+    row = exact(subject, xs)
+    one, zero = np.ones(len(row)), np.zeros(len(row))
+    rows = (row, exact(subject, 2 * row))
+    readings = [normed(subject, r, one, zero, eps, name=name, config=config) for r in rows]
+    if format_of(subject.dtype).unit > COARSE or not any(r.wrong.any() for r in readings):
+        return None
+    largest = int(np.abs(row - row.mean()).argmax())
+    with np.errstate(all="ignore"):
+        deviation = (row - row.mean())[largest] / readings[0].values[largest]
+        solved = float(deviation**2 - row.var())
+    if not 0 <= solved < np.inf:
+        return None
+    for digits in range(6):
+        rounded = float(f"{solved:.{digits}e}")
+        if all(
+            (np.abs(reading.values - _normed_with(r, rounded)) <= reading.allowed).all()
+            for r, reading in zip(rows, readings, strict=True)
+        ):
+            return rounded
+    return None
+
+
+def _normed_with(row: Array, eps: float) -> Array:
+    with np.errstate(all="ignore"):
+        return (row - row.mean()) / np.sqrt(row.var() + eps)
+
+
 def pattern(
     subject: Subject,
     query: Sequence[Sequence[float]] | Array,
@@ -149,11 +208,20 @@ def pattern(
     m = 2  # the width is 2 m², m a power of two, so that a norm of a pair of features is ±m
     while 2 * m * m < 4 * length + 2 or m * m < max(length, width):
         m *= 2
-    given = sized(config or {}, 2 * m * m, 2, 2 + length, length, layer_norm_epsilon=1e-12)
+    # What counts is that it is small beside what is normalised; many have theirs written in.
+    eps = subject.claims.nearest({"layer_norm_epsilon": 1e-12})
+    given = sized(config or {}, 2 * m * m, 2, 2 + length, length, **eps)
     scale = 1 / m if given["scale_attn_weights"] else 1.0
     loud = LOUD_FLOAT16 if subject.dtype == "float16" else LOUD
     arrays = _looking(given, q / scale, k, loud)
-    values = ratios(ask(subject, given, arrays, length))
+    try:
+        logits = ask(subject, given, arrays, length)
+    except Misbehaviour as misbehaviour:
+        if not misbehaviour.refuses or config is None:
+            raise
+        given |= {"layer_norm_epsilon": config["layer_norm_epsilon"]}
+        logits = ask(subject, given, arrays, length)
+    values = ratios(logits)
     expected, off = _pattern(q / scale, k, scale, loud / m, given, subject.dtype)
     total = 2 * (loud + 2 + off.sum())
     return Reading(

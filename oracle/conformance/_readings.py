@@ -8,13 +8,20 @@ from oracle.adapters.guard import Misbehaviour
 from oracle.adapters.subject import Subject
 from oracle.bounds._rounding import Array
 from oracle.conformance._localise import Divergence
-from oracle.conformance._parts import Reading, activation, normed, pattern
+from oracle.conformance._parts import (
+    ROW,
+    Reading,
+    activation,
+    normed,
+    pattern,
+    small_row,
+    solved_epsilon,
+)
 from oracle.strategies._configs import Config
 
 LINES = 6
 # What is put in.
 XS = (-3.0, -1.0, -0.5, 0.5, 1.0, 3.0)
-ROW = (1.0, -2.0, 0.5, 3.0, -1.5)
 GAIN, SHIFT = (1.0, 0.5, 2.0, 1.0, -1.0), (0.0, 0.25, -0.5, 0.0, 1.0)
 QUERY = ((1.0, 0.0), (0.0, 2.0), (1.0, 1.0), (-1.0, 2.0))
 KEY = ((2.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (1.0, 1.0))
@@ -48,11 +55,14 @@ def _activation_lines(subject: Subject, config: Config) -> list[str]:
 def _norm_lines(subject: Subject, config: Config, name: str) -> list[str]:
     eps, row = config["layer_norm_epsilon"], np.array(ROW)
     plain = np.ones(len(row)), np.zeros(len(row))
-    small = row * 2.0 ** np.round(np.log2(eps) / 2)
+    small = small_row(eps)
     for xs, gain, shift in ((row, *plain), (row, GAIN, SHIFT), (small, *plain)):
-        found = normed(subject, xs, gain, shift, eps, name=name, config=config)
+        reading = normed(subject, xs, gain, shift, eps, name=name, config=config)
         given = f"{name} of {_list(xs)}, weight {_list(gain)}, bias {_list(shift)}, eps {eps:g}:"
-        if wrong := [f"  at {i} {says}" for (i,), says in _wrong(found)]:
+        if wrong := [f"  at {i} {says}" for (i,), says in _wrong(reading)]:
+            solved = solved_epsilon(subject, small, eps, name=name, config=config)
+            if solved is not None:
+                wrong = [f"  so it computes with an epsilon of {solved:g}", *wrong]
             return [given, *wrong][:LINES]
     return []
 

@@ -139,7 +139,7 @@ def failing(subject):
     [
         ("gelu-erf", "at x = -1 it gives -0.15866; it is -0.15881"),
         ("layernorm-bessel", "ln_f of [1, -2, 0.5, 3, -1.5], weight [1, 1, 1, 1, 1], bias [0, 0, "),
-        ("layernorm-eps-1e-6", "eps 1e-12:"),
+        ("layernorm-eps-1e-6", "so it computes with an epsilon of 1e-06"),
         ("no-causal-mask", "position 0 looks at 1: it gives "),
         ("scale-by-embd", "position 1 looks at 0: it gives 0.19557; it is 0.1192"),
     ],
