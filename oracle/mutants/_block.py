@@ -52,6 +52,11 @@ def _layers(order: Callable[[int], list[int]]) -> Callable[..., model.Output]:
     return changed(change)
 
 
+def _first_norm_twice(call: Call) -> model.Output:
+    old = call.weights
+    return call.run(weights={n: old.get(n.replace(".ln_2.", ".ln_1."), w) for n, w in old.items()})
+
+
 RESIDUALS = ("token_embedding", "attn_out", "mlp_out")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -95,9 +100,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "ml-explore/mlx#1636",
         effect="logits off by 6.1, perplexity +86 %",
         severity="text",
-        _norm=lambda weights, c, name, x, *tap: _true_norm(
-            weights, c, name.replace("ln_2", "ln_1"), x, *tap
-        ),
+        forward=changed(_first_norm_twice),
     ),
     model_bug(
         "post-norm",
