@@ -170,7 +170,7 @@ class Claims:
         return tuple(placement for placement in wanted if placement in claimed)
 
     def left_out(self) -> tuple[str, ...]:
-        """What is not claimed, each in a few words.
+        """What is not claimed, each in a few words; but of dtypes, of which one alone is judged.
 
         >>> Claims(epsilons=[1e-5], heads=["tied"], max_batch=1, min_n_layer=1).left_out()
         ('epsilons but 1e-05', 'untied heads', 'batches of more than 1', 'fewer layers than 1')
@@ -179,7 +179,6 @@ class Claims:
             "activation_functions": ("activation functions", ACTIVATIONS),
             "flags": ("switches", FLAGS),
             "decoders": ("decoders", DECODERS),
-            "dtypes": ("dtypes", FORMATS),
         }
         left = [
             f"{label} {', '.join(name for name in known if name not in claimed)}"

@@ -25,6 +25,7 @@ from npgpt.model._score import log_probabilities
 from npgpt.ops._embedding import embedding
 from npgpt.ops._softmax import log_softmax, softmax
 from npgpt.tokenizer._encoding import Tokenizer
+from oracle.adapters.claims import Claims
 from oracle.adapters.subject import Subject
 from oracle.bounds._rounding import Array
 from oracle.strategies._decoding_problems import DECODERS, REQUIRED, SAMPLING, room_of, settings_of
@@ -78,6 +79,7 @@ def subject(*, dtype: str = "float32") -> Subject:
         perplexity=perplexity,
         decoders=DECODERS,
         settings=SETTINGS,
+        claims=Claims(dtypes=("float32", "float64")),
     )
 
 

@@ -20,7 +20,7 @@ times the floor, because a few random runs rarely meet the worst combination of 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -34,6 +34,7 @@ from oracle.ops._attention import Tap, keep
 
 RUNS = 3
 FACTOR = 8
+MOST_ALONE = 8
 
 Key: TypeAlias = tuple[str, int | None]
 Activations: TypeAlias = dict[Key, Array]
@@ -94,10 +95,10 @@ def measure(
     others = []
     if dtype != "float64":
         others.append(activations(weights, config, row, dtype=dtype, **options))
-    unit = max(format_of(dtype).unit, 2 * format_of("float64").unit)
+    unit = _unit(dtype)
     for seed in range(RUNS):
         shake = _Shake(np.random.default_rng(seed), unit)
-        shaken = {name: shake(array.astype(np.float64)) for name, array in weights.items()}
+        shaken = {name: shake.whole(array) for name, array in weights.items()}
         others.append(activations(shaken, config, row, shake=shake, **options))
     floors = {
         key: max(unit * _largest(value), *(_distance(other[key], value) for other in others))
@@ -123,27 +124,72 @@ def noise_floor(
     """
     logits = np.full((*tokens.shape, config["vocab_size"]), np.nan)
     allowed = np.zeros((len(tokens), 1, 1))
-    for index, (row, real) in enumerate(zip(tokens, mask, strict=True)):
-        if real.any():
-            measured = measure(weights, config, row[real], dtype=dtype, device=device)
-            logits[index, real] = measured.logits
-            allowed[index] = measured.allowed()
+    lengths = mask.sum(1)
+    for length in sorted(set(lengths.tolist()) - {0}):
+        places = np.flatnonzero(lengths == length)
+        rows = tokens[places][mask[places]].reshape(len(places), length)
+        reference, floors = _logits_and_floors(weights, config, rows, dtype=dtype, device=device)
+        logits[places[:, None], np.nonzero(mask[places])[1].reshape(rows.shape)] = reference
+        allowed[places, 0, 0] = [FACTOR * floor for floor in floors]
     return logits, allowed
+
+
+def _logits_and_floors(
+    weights: Weights,
+    config: Config,
+    rows: Array,
+    *,
+    dtype: str,
+    device: torch.device | str,
+) -> tuple[Array, list[float]]:
+    """What `measure` finds of the logits of each of several rows (row, query), unpadded.
+
+    All at once, each row disturbed as it would be alone, and one run kept at a time: so a thousand
+    short rows cost little more than one, and a large model has room.
+    """
+    key: Key = ("logits", None)
+    options: dict[str, Any] = {"device": device, "names": {"logits"}}
+    values = activations(weights, config, rows, **options)[key]
+    unit = _unit(dtype)
+    floors = [unit * _largest(value) for value in values]
+
+    def moved(other: Array) -> list[float]:
+        return [max(f, _distance(*pair)) for f, *pair in zip(floors, other, values, strict=True)]
+
+    if dtype != "float64":
+        # A sum's order may depend on how many rows there are; few are run as each would be alone.
+        parts = [rows] if len(rows) > MOST_ALONE else rows[:, None]
+        run = [activations(weights, config, part, dtype=dtype, **options)[key] for part in parts]
+        floors = moved(np.concatenate(run))
+    for seed in range(RUNS):
+        shake = _Shake(np.random.default_rng(seed), unit)
+        shaken = {name: shake.whole(array) for name, array in weights.items()}
+        floors = moved(activations(shaken, config, rows, shake=shake, **options)[key])
+    return values, floors
+
+
+def _unit(dtype: str) -> float:
+    return max(format_of(dtype).unit, 2 * format_of("float64").unit)
 
 
 @dataclass(frozen=True)
 class _Shake:
-    """Disturbs arrays as rounding to a unit roundoff of `unit` would."""
+    """Disturbs arrays as rounding to a unit roundoff of `unit` would, and each row alike."""
 
     rng: np.random.Generator
     unit: float
 
     def __call__(self, array: Array) -> Array:
-        return array * (1 + self.unit * self._signs(array.shape))
+        """An activation (row, ...), the same signs for each row."""
+        return array * (1 + self.unit * self._signs((1, *array.shape[1:])))
+
+    def whole(self, array: Array) -> Array:
+        """A tensor of weights, in float64."""
+        return array.astype(np.float64) * (1 + self.unit * self._signs(array.shape))
 
     def common_to_row(self, normed: Array, x: Array, gain: Array, scale: Array) -> Array:
         """What errors in the mean and scale of each row of x do to its layer norm, `normed`."""
-        rows = (*x.shape[:-1], 1)
+        rows = (1, *x.shape[1:-1], 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             lever = np.abs(x).mean(-1, keepdims=True) / scale
         signs = self._signs(rows) * normed + self._signs(rows) * lever * gain
@@ -167,17 +213,19 @@ def activations(
     patches: Mapping[Key, Array] = NO_PATCHES,
     tap: Tap = keep,
     device: torch.device | str = "cpu",
+    names: Collection[str] | None = None,
 ) -> Activations:
     """Every activation that the oracle's tap sees for one row (query,), as float64 arrays.
 
-    Computed in `dtype` on `device`; `shake` disturbs each activation as it passes.
-    `patches` and `tap` as in `measure`.
+    Computed in `dtype` on `device`; `shake` disturbs each activation as it passes. `patches` and
+    `tap` as in `measure`. row may be several rows (row, query), equally long. names: which
+    activations are kept, all by default.
     """
-    recorder = _Recorder(weights, {**model.DEFAULTS, **config}, shake, patches, tap)
+    recorder = _Recorder(weights, {**model.DEFAULTS, **config}, shake, patches, tap, names)
     place = {"device": device, "dtype": getattr(torch, dtype)}
     tensors = {name: _tensor(array).to(**place) for name, array in weights.items()}
     with torch.no_grad():
-        model.forward(tensors, config, _tensor(row)[None].to(device), tap=recorder)
+        model.forward(tensors, config, _tensor(np.atleast_2d(row)).to(device), tap=recorder)
     return recorder.seen
 
 
@@ -194,7 +242,9 @@ class _Recorder:
     shake: _Shake | None
     patches: Mapping[Key, Array]
     tap: Tap
+    names: Collection[str] | None
     seen: Activations = field(default_factory=dict)
+    embedded: Array = field(default_factory=lambda: np.zeros(1))  # the tokens' embeddings
     residual: Array = field(default_factory=lambda: np.zeros(1))  # the latest residual stream
     norm_scale: Array = field(default_factory=lambda: np.zeros(1))
     mlp_pre: Array = field(default_factory=lambda: np.zeros(1))
@@ -207,13 +257,20 @@ class _Recorder:
             # Recorded with the error of its sum, which `common_to_row` then gives the layer norm.
             self.norm_scale = tensor.double().cpu().numpy()
             width = self.residual.shape[-1]
-            self.seen[name, layer] = self.norm_scale * (1 + self.shake.of_sums(width))
+            self._keep(name, layer, self.norm_scale * (1 + self.shake.of_sums(width)))
             return tensor
         if self.shake is not None:
             array = self._disturbed(self.shake, name, layer, tensor.cpu().numpy())
             tensor = torch.from_numpy(array).to(tensor)
-        self.seen[name, layer] = tensor.double().cpu().numpy()
+        if name == "token_embedding":
+            self.embedded = tensor.double().cpu().numpy()
+        if self.names is None or name in self.names:
+            self._keep(name, layer, tensor.double().cpu().numpy())
         return tensor
+
+    def _keep(self, name: str, layer: int | None, array: Array) -> None:
+        if self.names is None or name in self.names:
+            self.seen[name, layer] = array
 
     def _disturbed(self, shake: _Shake, name: str, layer: int | None, exact: Array) -> Array:
         array = shake(exact)
@@ -226,7 +283,7 @@ class _Recorder:
         if name == "mlp_pre":
             self.mlp_pre = array
         if name == "position_embedding":
-            self.residual = self.seen["token_embedding", None] + array
+            self.residual = self.embedded + array
         elif name.startswith("resid_"):
             self.residual = array
         return array

@@ -4,6 +4,7 @@ import functools
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -96,8 +97,25 @@ def _explore(
     def each(example: Any) -> None:
         visit(example)
 
-    with _nothing_of_other_modules():
+    with _nothing_of_other_modules(), _seeded_with(seed):
         each()
+
+
+_SEED: ContextVar[int] = ContextVar("seed", default=0)
+
+
+@contextmanager
+def _seeded_with(seed: int) -> Iterator[None]:
+    before = _SEED.set(seed)
+    try:
+        yield
+    finally:
+        _SEED.reset(before)
+
+
+def current_seed() -> int:
+    """The seed of the examples that are being drawn, for those that are listed and not drawn."""
+    return _SEED.get()
 
 
 @contextmanager

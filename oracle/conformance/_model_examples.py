@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from oracle import model
 from oracle.adapters.claims import EVERYTHING, RELEASED_FLAGS, Claims
-from oracle.adapters.guard import Misbehaviour, apart
+from oracle.adapters.guard import RAISED, Misbehaviour, apart
 from oracle.adapters.subject import Subject
 from oracle.bounds._compare import excess
 from oracle.bounds._noise import FACTOR, RUNS, noise_floor
 from oracle.bounds._rounding import Array, format_of
-from oracle.conformance._check import MATCH, MISMATCH, TIE, Finding
+from oracle.conformance._check import MATCH, MISMATCH, REFUSED, TIE, Finding
 from oracle.strategies._configs import Config, configs
 from oracle.strategies._tokens import Batch, batches
 from oracle.strategies._weights import Weights, weights
@@ -141,6 +141,21 @@ def judge_logits(dtype: str, example: ModelExample, answer: Any) -> Finding:
             f"; it answers in {answer.dtype} but claims {dtype}: let it claim what it computes in"
         )
     return Finding(MISMATCH, error, says)
+
+
+def judge_flags(dtype: str, example: ModelExample, answer: Any) -> Finding:
+    """As `judge_logits`; but to refuse a switch that is not the released models' is honest."""
+    return refused_flag(answer, example) or judge_logits(dtype, example, answer)
+
+
+def refused_flag(answer: Any, *examples: ModelExample) -> Finding | None:
+    """REFUSED where a subject refuses examples, one of which has a switch that is not released."""
+    refused = isinstance(answer, Misbehaviour) and answer.kind == RAISED
+    if refused and any(
+        example.config[name] != value for example in examples for name, value in RELEASED.items()
+    ):
+        return Finding(REFUSED, 0.0, f"it was refused: {answer.says}")
+    return None
 
 
 def not_logits(example: ModelExample, answer: Any) -> str:

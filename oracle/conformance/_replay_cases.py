@@ -16,6 +16,7 @@ from oracle.conformance import _replay_scripts as scripts
 from oracle.conformance._check import Check
 from oracle.conformance._checks import draws, ops, processors
 from oracle.conformance._checks.cache import CacheExample
+from oracle.conformance._checks.interleaved import CachedTurns, Turns
 from oracle.conformance._checks.perplexity import TextScore
 from oracle.conformance._checks.refusals import Refusal
 from oracle.conformance._decoder_verdicts import SHIFTS
@@ -86,6 +87,19 @@ def _pair(check: Check, pair: tuple[Any, ...], dtype: str, mask: bool) -> Case |
     whole = _model(check, one, dtype, mask)
     values = {**whole.values, "between.config": between.config}
     return Case(scripts.REPEATABLE, "logits", whole.arrays | arrays, values)
+
+
+def _turns(check: Check, turns: Turns | CachedTurns, dtype: str, mask: bool) -> Case:
+    arrays: dict[str, Array] = {}
+    values: dict[str, Any] = {"calls": len(turns.calls), "takes_mask": mask}
+    for turn, call in enumerate(turns.calls):
+        own = _arguments(call) | _expected(call, dtype)
+        arrays |= {f"{turn}.{name}": array for name, array in own.items()}
+        values[f"{turn}.config"] = call.config
+    if isinstance(turns, Turns):
+        return Case(scripts.TURNS, "logits", arrays, values)
+    arrays["chunks"] = np.array(turns.chunks, np.int64)
+    return Case(scripts.CACHED_TURNS, "step", arrays, values)
 
 
 def _op(check: Check, example: ops.OpExample, dtype: str, mask: bool) -> Case:
@@ -188,6 +202,8 @@ def _perplexity(check: Check, example: TextScore, dtype: str, mask: bool) -> Cas
 MAKERS: dict[type, Callable[..., Case | None]] = {
     ModelExample: _model,
     CacheExample: _cache,
+    Turns: _turns,
+    CachedTurns: _turns,
     Refusal: _refusal,
     ops.OpExample: _op,
     ScoreProblem: _process,

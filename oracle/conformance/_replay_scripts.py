@@ -172,6 +172,47 @@ compare(logits(*arguments()), first, arrays["allowed"], arrays["mask"])
 """
 )
 
+_TURNS = (
+    _MODEL
+    + _COMPARE
+    + """
+def judged(answers):
+    \"\"\"Ends the script, by whether each call's answer is within what is allowed.\"\"\"
+    off = []
+    for turn, answer in enumerate(answers):
+        own = named(f"{turn}.")
+        if answer.shape != own["reference"].shape:
+            sys.exit(f"call {turn} gave {answer.shape} in place of {own['reference'].shape}")
+        off.append(((answer - own["reference"]) / own["allowed"])[own["mask"]].ravel())
+    off = np.concatenate(off)
+    compare(off, np.zeros_like(off), np.ones_like(off))
+
+"""
+)
+
+TURNS = (
+    _TURNS
+    + """
+turns = [arguments(f"{turn}.") for turn in range(values["calls"])]
+judged([np.array(logits(*given), np.float64) for given in turns])
+"""
+)
+
+CACHED_TURNS = (
+    _TURNS
+    + """
+texts = [arguments(f"{turn}.") for turn in range(values["calls"])]
+caches, pieces, end = [None] * len(texts), [[] for _ in texts], 0
+for size in arrays["chunks"]:
+    start, end = end, end + size
+    for turn, (config, weights, tokens, mask) in enumerate(texts):
+        seen = None if mask is None else mask[:, :end]
+        piece, caches[turn] = step(config, weights, tokens[:, start:end], seen, caches[turn])
+        pieces[turn].append(np.array(piece, np.float64))
+judged([np.concatenate(parts, axis=1) for parts in pieces])
+"""
+)
+
 REFUSAL = (
     _MODEL
     + """

@@ -36,10 +36,6 @@ def _dropped(x: Tensor, layer: int | None, seen: Seen) -> Tensor:
     return F.dropout(x, 0.1, training=True)
 
 
-def _shrunk(x: Tensor, layer: int | None, seen: Seen) -> Tensor:
-    return 0.9 * x
-
-
 def _layers(order: Callable[[int], list[int]]) -> Callable[..., model.Output]:
     """A `forward` whose layers are those of order(n_layer), which may be more or fewer."""
 
@@ -56,6 +52,11 @@ def _layers(order: Callable[[int], list[int]]) -> Callable[..., model.Output]:
     return changed(change)
 
 
+def _first_norm_twice(call: Call) -> model.Output:
+    old = call.weights
+    return call.run(weights={n: old.get(n.replace(".ln_2.", ".ln_1."), w) for n, w in old.items()})
+
+
 RESIDUALS = ("token_embedding", "attn_out", "mlp_out")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -63,52 +64,50 @@ MUTANTS: tuple[Mutant, ...] = (
         "layers-file-order",
         "layers are taken in the order of their names: 0, 1, 10, 11, 2",
         "b4rtaz/distributed-llama#52",
+        effect="nothing up to 10 layers; rubbish from 11 on",
+        severity="text",
         forward=_layers(lambda n: sorted(range(n), key=str)),
-    ),
-    model_bug(
-        "layers-reversed",
-        "layers are applied last first",
-        "",
-        forward=_layers(lambda n: list(reversed(range(n)))),
     ),
     model_bug(
         "layers-shared",
         "every layer has the first one's weights",
         "zalandoresearch/pytorch-vq-vae#2",
+        effect="logits off by 23, perplexity × 11",
+        severity="text",
         forward=_layers(lambda n: [0] * n),
     ),
     model_bug(
         "last-layer-skipped",
         "the last layer is left out",
         "",
+        effect="logits off by 12, perplexity × 2",
+        severity="text",
         forward=_layers(lambda n: list(range(n - 1))),
-    ),
-    model_bug(
-        "first-layer-twice",
-        "the first layer is applied twice",
-        "",
-        forward=_layers(lambda n: [0, *range(n)] if n else []),
     ),
     model_bug(
         "ln-f-missing",
         "no final layer norm",
         "OpenNMT/CTranslate2#850",
+        effect="logits off by 76, perplexity beyond all bounds",
+        severity="text",
         _norm=lambda weights, c, name, x, *tap: (
             x if name == "ln_f" else _true_norm(weights, c, name, x, *tap)
         ),
     ),
     model_bug(
-        "ln-1-and-2-swapped",
-        "a block's two layer norms are swapped",
-        "",
-        _norm=lambda weights, c, name, x, *tap: _true_norm(
-            weights, c, name[:-1] + {"1": "2", "2": "1"}.get(name[-1], "f"), x, *tap
-        ),
+        "ln-1-for-ln-2",
+        "a block's first layer norm stands in the place of its second too",
+        "ml-explore/mlx#1636",
+        effect="logits off by 6.1, perplexity +86 %",
+        severity="text",
+        forward=changed(_first_norm_twice),
     ),
     model_bug(
         "post-norm",
         "layer norms come after each residual sum, not before each map",
         "gao-hongnan/omniverse#72",
+        effect="logits off by 19, perplexity × 102",
+        severity="text",
         forward=steered(
             ln_1=_sum("resid_pre"),
             resid_mid=_normed("ln_1"),
@@ -120,18 +119,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "residual-missing-attention",
         "nothing is added to what attention puts out",
         "",
+        effect="logits off by 22, perplexity × 119",
+        severity="text",
         forward=steered(resid_mid=_sum("attn_out")),
     ),
     model_bug(
         "residual-missing-mlp",
         "nothing is added to what the MLP puts out",
         "",
+        effect="logits off by 21, perplexity × 50",
+        severity="text",
         forward=steered(resid_post=_sum("mlp_out")),
     ),
     model_bug(
         "residual-from-normed",
         "the residual stream is taken after the layer norm, not before",
         "Howuhh/faster-trajectory-transformer#3",
+        effect="logits off by 20, perplexity × 319",
+        severity="text",
         forward=steered(
             resid_mid=_sum("ln_1", "attn_out"),
             resid_post=_sum("ln_2", "mlp_out"),
@@ -141,48 +146,48 @@ MUTANTS: tuple[Mutant, ...] = (
         "residual-of-block-input",
         "the second residual sum starts from the block's input, so attention's output is lost",
         "strutive07/transformer-tensorflow2.0#14",
+        effect="logits off by 6.8, perplexity +89 %",
+        severity="text",
         forward=steered(resid_post=_sum("resid_pre", "mlp_out")),
     ),
     model_bug(
         "parallel-blocks",
         "the MLP reads the block's input beside attention, as in GPT-J",
         "ggml-org/ggml#139",
+        effect="logits off by 4.3, perplexity −17 %",
+        severity="text",
         forward=steered(ln_2=_normed("ln_2", "resid_pre")),
     ),
     model_bug(
         "heads-split-by-reshape",
         "heads are split off by a reshape without transposing",
         "reczoo/FuxiCTR#30",
+        effect="logits off by 10, perplexity +70 %",
+        severity="text",
         forward=steered(query=_split_wrongly, key=_split_wrongly, value=_split_wrongly),
     ),
     model_bug(
         "heads-merged-by-reshape",
         "heads are put together by a reshape without transposing back",
         "jsbaan/transformer-from-scratch#6",
+        effect="logits off by 12, perplexity × 3",
+        severity="text",
         forward=steered(head_out=_merge_wrongly),
     ),
     model_bug(
         "dropout-in-eval",
         "dropout is left on: the same call gives other logits each time",
         "pytorch/pytorch#124464",
+        effect="logits off by 4, and other ones with each call",
+        severity="text",
         forward=steered(**dict.fromkeys(RESIDUALS, _dropped)),
     ),
     model_bug(
-        "dropout-scale-left-on",
-        "outputs are multiplied by 1 - p though training already divided by it",
-        "",
-        forward=steered(**dict.fromkeys(RESIDUALS, _shrunk)),
-    ),
-    model_bug(
-        "head-zero-only",
-        "every head shows what the first one found",
-        "",
-        forward=steered(head_out=lambda x, layer, seen: x[:, :1].expand_as(x).clone()),
-    ),
-    model_bug(
-        "attention-added-twice",
-        "attention's output is added to the residual stream twice",
-        "",
-        forward=steered(resid_mid=lambda x, layer, seen: x + seen("attn_out", layer)),
+        "residual-is-attention",
+        "attention's output is added to itself, not to the residual stream",
+        "kyegomez/BitNet#32",
+        effect="logits off by 21, perplexity × 83",
+        severity="text",
+        forward=steered(resid_mid=_sum("attn_out", "attn_out")),
     ),
 )

@@ -55,13 +55,3 @@ def hiding(real: Callable[[Tensor], Tensor]) -> Callable[[model.Past], model.Pas
 def index(mask: Tensor) -> Tensor:
     """The columns of a mask (batch, key), counted from 0."""
     return torch.arange(mask.shape[1], device=mask.device)
-
-
-def stored(change: Callable[[model.Past, int], model.Past]) -> Callable[..., model.Output]:
-    """What is handed on is wrong: change(past with the new tokens, number of new tokens)."""
-
-    def run(call: Call) -> model.Output:
-        output = call.run()
-        return replace(output, past=change(output.past, call.tokens.shape[1]))
-
-    return changed(run)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oracle import model
-from oracle.mutants._cache_calls import both, joined, later, reading, stored
+from oracle.mutants._cache_calls import both, later, reading
 from oracle.mutants._mutant import Mutant
 from oracle.mutants._wrapping import WIDE, Call, changed, model_bug
 
@@ -39,23 +39,6 @@ def _leaking() -> Callable[..., model.Output]:
     return changed(run)
 
 
-def _values_in_front(past: model.Past, new: int) -> model.Past:
-    return replace(past, values=tuple(v.roll(new, 2) for v in past.values))
-
-
-def _twice(call: Call, past: model.Past) -> model.Output:
-    """The past stands in the cache twice."""
-    size = past.mask.shape[1]
-    double = model.Past(
-        joined(past.keys, past.keys),
-        joined(past.values, past.values),
-        torch.cat([past.mask, past.mask], 1),
-    )
-    output = call.run(past=double, positions=call.places)
-    handed = both(lambda t: t[:, :, size:])(replace(output.past, mask=call.all_mask))
-    return replace(output, past=handed)
-
-
 def _top(t: Tensor) -> Tensor:
     """The largest magnitude of each vector, never 0."""
     top = t.abs().amax(-1, keepdim=True)
@@ -71,34 +54,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "cache-leaks",
         "the cache survives into the next call",
         "rasbt/LLMs-from-scratch#1048",
+        effect="right in a fresh process; other logits from the second call on",
+        severity="text",
         area="cache",
         forward=_leaking(),
-    ),
-    model_bug(
-        "cache-appended-twice",
-        "what is appended to the cache is appended twice",
-        "",
-        area="cache",
-        forward=later(_twice),
     ),
     model_bug(
         "cache-not-grown",
         "the cache keeps the prompt only",
         "",
+        effect="other texts from the third cached token on",
+        severity="text",
         area="cache",
         forward=later(lambda call, past: replace(call.run(), past=past)),
-    ),
-    model_bug(
-        "cache-values-in-front",
-        "new values are put before the old ones, new keys after them",
-        "",
-        area="cache",
-        forward=stored(_values_in_front),
     ),
     model_bug(
         "cache-rows-swapped",
         "the rows of a batch read each other's cache",
         "tanishqkumar/ssd#23",
+        effect="right alone; every row of a batch continues another's text",
+        severity="text",
         area="cache",
         forward=reading(both(lambda t: t.roll(1, 0))),
     ),
@@ -106,6 +81,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "cache-one-layer",
         "all layers share the first one's cache",
         "",
+        effect="other texts from the second cached token on",
+        severity="text",
         area="cache",
         forward=reading(
             lambda past: replace(
@@ -116,16 +93,11 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     model_bug(
-        "cache-keys-for-values",
-        "the cached keys are read as values too",
-        "",
-        area="cache",
-        forward=reading(lambda past: replace(past, values=past.keys)),
-    ),
-    model_bug(
         "cache-heads-mixed",
         "the cache is stored as (batch, key, head, ...) and read as (batch, head, key, ...)",
         "",
+        effect="other texts from the second cached token on",
+        severity="text",
         area="cache",
         forward=reading(both(lambda t: t.transpose(1, 2).reshape(t.shape))),
     ),
@@ -133,13 +105,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "cache-keys-scaled-twice",
         "cached keys carry the scale already, and are scaled again",
         "",
+        effect="other texts from the second cached token on",
+        severity="text",
         area="cache",
         forward=reading(_scaled),
     ),
     model_bug(
         "cache-float16",
         "the cache is kept in float16",
-        "",
+        "LostRuins/koboldcpp:src/llama.cpp",
+        effect="cached logits off by 0.001, text unchanged",
+        severity="rounding",
         area="cache",
         dtypes=WIDE,
         forward=reading(both(lambda t: t.half().to(t.dtype))),
@@ -148,6 +124,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "cache-int8",
         "the cache is kept in 8-bit integers, one scale for each vector",
         "",
+        effect="cached logits off by 0.04, text unchanged",
+        severity="probabilities",
         area="cache",
         forward=reading(
             both(lambda t: (t * (127 / _top(t))).round() * (_top(t) / 127)),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from unittest import mock
 
-# "text": greedy text changes on ordinary models and prompts; "probabilities": texts that are drawn,
-# and perplexity, change, the likeliest token seldom; "rounding": nothing but digits that a narrower
-# format would lose; "long contexts": nothing until a text, or a batch, or a model, is large.
-# "" is for a mutant whose severity nobody has stated yet.
+# "text": an ordinary prompt is continued, or an ordinary text encoded, otherwise: by greedy search,
+# or by the decoder, the setting or the tokenizer that the bug is in. "probabilities": probabilities
+# and perplexity change, the likeliest token seldom. "rounding": nothing but digits that a narrower
+# format would lose. "long contexts": nothing until a text is long. "" is for a mutant of one's own:
+# the catalogue states it of each.
 Severity: TypeAlias = Literal["text", "probabilities", "rounding", "long contexts", ""]
 SEVERITIES: tuple[Severity, ...] = ("text", "probabilities", "rounding", "long contexts")
 

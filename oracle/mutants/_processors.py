@@ -142,15 +142,6 @@ def _fill_tiny(settings: Mapping[str, Any], batch: pipeline.Batch, scores: Tenso
         yield stage._replace(scores=torch.where(ruled_out, 1e-10, stage.scores))
 
 
-def _top_h_of_itself(scores: Tensor, alpha: float, least: int) -> Tensor:
-    entropy = torch.special.entr(softmax(scores)).sum(1)
-    rows = [
-        filters.top_h(row[None], alpha / max(float(h), alpha), least=least)[0]
-        for row, h in zip(scores, entropy, strict=True)
-    ]
-    return torch.cat(rows)
-
-
 _sampling_stages = pipeline._sampling_stages
 
 
@@ -255,8 +246,15 @@ def _ignores(name: str) -> Mutant:
     replaces = {f"oracle.decoding._pipeline.{table}": rest}
     if name == "temperature":
         replaces = {f"{_MODULE}.temperature": lambda scores, value: scores}
-    source = _IGNORED_IN.get(name, "")
-    return processor_bug(id, f"{name} is accepted and changes nothing", source, replaces)
+    drawn = name == "temperature" or name in filters.FILTERS
+    return processor_bug(
+        id,
+        f"{name} is accepted and changes nothing",
+        _IGNORED_IN.get(name, ""),
+        replaces,
+        effect="as if it were not set",
+        severity="probabilities" if drawn else "text",
+    )
 
 
 def _rule_out_late(name: str, of: str, off: int) -> Callable[..., Tensor]:
@@ -271,6 +269,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "rasbt/reasoning-from-scratch#164",
         "top_p",
         _top_p(lambda q, p: q.cumsum(1) <= p),
+        effect="one token too few: with p = 0.5 often the likeliest alone",
+        severity="probabilities",
     ),
     filter_bug(
         "top-p-keeps-extra",
@@ -278,20 +278,26 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{HF}#18976",
         "top_p",
         _top_p(lambda q, p: _before(q) <= p),
+        effect="nothing but where a sum meets p exactly",
+        severity="probabilities",
     ),
     filter_bug(
         "top-p-not-unsorted",
         "the sorted mask is applied without sorting back",
-        "",
+        "lucidrains/PaLM-rlhf-pytorch#60",
         "top_p",
         _top_p_not_unsorted,
+        effect="ids of unlikely tokens stay, likely ones go",
+        severity="text",
     ),
     filter_bug(
         "top-p-ascending",
         "the least probable tokens are kept up to p",
-        "",
+        "dmlc/gluon-nlp#1481",
         "top_p",
         _top_p_ascending,
+        effect="rubbish: the least likely tokens are drawn",
+        severity="text",
     ),
     filter_bug(
         "top-p-against-p",
@@ -299,13 +305,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "top_p",
         lambda s, p, least: _at_least(softmax(s) > 1 - p, s),
+        effect="far fewer tokens stay than are asked for",
+        severity="probabilities",
     ),
     filter_bug(
         "top-k-strict",
         "> for >= at the k-th value",
-        "kingoflolz/mesh-transformer-jax#164",
+        "",
         "top_k",
         lambda s, k, least: s > _kth(s, k),
+        effect="k - 1 tokens stay: with k = 1 none, or the likeliest by chance",
+        severity="probabilities",
     ),
     filter_bug(
         "top-k-one-less",
@@ -313,20 +323,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "top_k",
         lambda s, k, least: s >= _kth(s, max(k - 1, 1)),
+        effect="k - 1 tokens stay",
+        severity="probabilities",
     ),
     filter_bug(
         "top-k-one-more",
         "k + 1 tokens are kept",
-        "",
+        "kingoflolz/mesh-transformer-jax#164",
         "top_k",
         lambda s, k, least: s >= _kth(s, k + 1),
+        effect="k + 1 tokens stay: with k = 1 it is not greedy",
+        severity="probabilities",
     ),
     filter_bug(
         "top-k-drops-ties",
         "of tokens that tie with the k-th some are dropped",
-        "",
+        "ml-explore/mlx-lm:mlx_lm/sample_utils.py",
         "top_k",
         _top_k_exactly,
+        effect="nothing but where tokens tie at the k-th place",
+        severity="probabilities",
     ),
     filter_bug(
         "min-p-absolute",
@@ -334,6 +350,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "min_p",
         lambda s, m, least: _at_least(softmax(s) >= m, s),
+        effect="flat distributions keep the likeliest token alone",
+        severity="probabilities",
     ),
     filter_bug(
         "min-p-on-logits",
@@ -341,6 +359,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "min_p",
         lambda s, m, least: _at_least(s >= m * s.amax(1, keepdim=True), s),
+        effect="far too few, or all, tokens stay",
+        severity="probabilities",
     ),
     filter_bug(
         "typical-one-short",
@@ -348,6 +368,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{HF}#27165",
         "typical_p",
         lambda s, m, least: _typical(s, m, 1, lambda i, h: (i - h).abs()),
+        effect="one token too few",
+        severity="probabilities",
     ),
     filter_bug(
         "typical-by-surprise",
@@ -355,20 +377,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "typical_p",
         lambda s, m, least: _typical(s, m, 0, lambda i, h: i),
-    ),
-    filter_bug(
-        "typical-signed",
-        "typical sampling sorts by -log p - H without its magnitude",
-        "",
-        "typical_p",
-        lambda s, m, least: _typical(s, m, 0, lambda i, h: h - i),
-    ),
-    filter_bug(
-        "epsilon-of-largest",
-        "epsilon is taken as a share of the largest probability",
-        "",
-        "epsilon_cutoff",
-        lambda s, e, least: _at_least(softmax(s) >= e * softmax(s).amax(1, keepdim=True), s),
+        effect="the likeliest tokens are kept, as by top_p",
+        severity="probabilities",
     ),
     filter_bug(
         "epsilon-none-kept",
@@ -376,96 +386,120 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "epsilon_cutoff",
         lambda s, e, least: softmax(s) >= e,
+        effect="no token is left where the distribution is flat",
+        severity="probabilities",
     ),
     filter_bug(
-        "eta-no-root", "eta uses epsilon in place of its root", "", "eta_cutoff", _eta(1.0, -1.0)
-    ),
-    filter_bug(
-        "eta-entropy-sign", "eta uses exp(H) in place of exp(-H)", "", "eta_cutoff", _eta(0.5, 1.0)
-    ),
-    filter_bug(
-        "top-h-of-largest",
-        "top_h compares with alpha, not alpha times H",
+        "eta-no-root",
+        "eta uses epsilon in place of its root",
         "",
-        "top_h",
-        _top_h_of_itself,
+        "eta_cutoff",
+        _eta(1.0, -1.0),
+        effect="far more tokens stay where entropy is high",
+        severity="probabilities",
     ),
     processor_bug(
         "fill-tiny",
         "removed logits are set to 1e-10 in place of -1e10",
         "karpathy/minGPT#10",
         {"oracle.decoding._pipeline._sampling_stages": _fill_tiny},
+        effect="removed tokens are drawn wherever logits are negative",
+        severity="text",
     ),
     processor_bug(
         "probabilities-as-logits",
         "softmax output is passed where logits are meant",
         "ml-explore/mlx-examples#521",
         {"oracle.decoding._pipeline._sampling_stages": _probabilities},
+        effect="nearly all tokens equally likely: rubbish",
+        severity="text",
     ),
     processor_bug(
         "temperature-after-filters",
         "temperature acts after the filters",
         "ggml-org/llama.cpp#4091",
         {"oracle.decoding._pipeline._sampling_stages": _filters_first},
+        effect="other tokens stay at temperatures other than 1",
+        severity="probabilities",
     ),
     processor_bug(
         "top-p-before-top-k",
         "top_p acts before top_k",
         "ggml-org/llama.cpp#1977",
         {"oracle.decoding._pipeline._sampling_stages": _top_p_first},
+        effect="other tokens stay where both are set",
+        severity="probabilities",
     ),
     processor_bug(
         "temperature-multiplies",
         "logits are multiplied by the temperature",
         "huggingface/transformers.js@9eec801a",
         {f"{_MODULE}.temperature": _times},
+        effect="0.5 draws as 2 does: rubbish where care was asked for",
+        severity="text",
     ),
     processor_bug(
         "repetition-boosts-negatives",
         "negative logits are divided too, so boosted",
         f"{HF}#2302",
         {f"{_MODULE}.repetition_penalty": _divides},
+        effect="repeats what it should avoid, where logits are negative",
+        severity="text",
     ),
     processor_bug(
         "repetition-per-occurrence",
         "the repetition penalty acts once per occurrence",
-        "",
+        "huggingface/transformers.js#1062",
         {f"{_MODULE}.repetition_penalty": _per_occurrence},
+        effect="common words vanish from long texts",
+        severity="text",
     ),
     processor_bug(
         "repetition-inverted",
         "the repetition penalty favours what was seen",
         "mlc-ai/mlc-llm#2937",
         {f"{_MODULE}.repetition_penalty": _multiplies},
+        effect="falls into loops",
+        severity="text",
     ),
     stage_bug(
         "repetition-generated-only",
         "the repetition penalty leaves out the prompt",
         "",
+        effect="the prompt's words are not penalised",
+        severity="text",
         repetition_penalty=lambda v, b, s: _repetition(b.generated, s, v),
     ),
     stage_bug(
         "frequency-counts-prompt",
         "the frequency penalty counts the prompt",
         "NVIDIA/TensorRT-LLM#5623",
+        effect="the prompt's words are avoided too",
+        severity="text",
         frequency_penalty=lambda v, b, s: processors.frequency_penalty(b.tokens, s, v),
     ),
     stage_bug(
         "frequency-once",
         "the frequency penalty acts once, as presence does",
         "huggingface/text-generation-inference#1811",
+        effect="a word's third and later uses are as cheap as its second",
+        severity="text",
         frequency_penalty=lambda v, b, s: processors.presence_penalty(b.generated, s, v),
     ),
     stage_bug(
         "presence-counts",
         "the presence penalty acts once per occurrence",
         "",
+        effect="common words vanish from long texts",
+        severity="text",
         presence_penalty=lambda v, b, s: processors.frequency_penalty(b.generated, s, v),
     ),
     stage_bug(
         "presence-sees-prompt",
         "the presence penalty sees the prompt",
-        "",
+        "LostRuins/koboldcpp:examples/server/server.cpp",
+        effect="the prompt's words are avoided too",
+        severity="text",
         presence_penalty=lambda v, b, s: processors.presence_penalty(b.tokens, s, v),
     ),
     processor_bug(
@@ -473,11 +507,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "n-grams of one token more are banned",
         "",
         {f"{_MODULE}.no_repeat_ngram": lambda t, s, n: _ngram(t, s, n + 1)},
+        effect="n-grams of the forbidden length repeat",
+        severity="text",
     ),
     stage_bug(
         "ngram-ignores-prompt",
         "n-grams of the prompt may be repeated",
         "",
+        effect="the prompt's phrases are repeated",
+        severity="text",
         no_repeat_ngram_size=lambda v, b, s: _ngram(b.generated, s, v),
     ),
     processor_bug(
@@ -485,6 +523,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a bad word's first token is always banned",
         "",
         {f"{_MODULE}.bad_words": _first_banned},
+        effect="harmless words that begin alike are banned",
+        severity="text",
     ),
     processor_bug(
         "bad-words-last-token",
@@ -495,81 +535,81 @@ MUTANTS: tuple[Mutant, ...] = (
                 t, s, {tuple(w): -math.inf for w in words}
             )
         },
+        effect="harmless words that end alike are banned",
+        severity="text",
     ),
     processor_bug(
         "sequence-bias-anywhere",
         "a sequence's last token is biased whatever stands before",
         "",
         {f"{_MODULE}.sequence_bias": _bias_anywhere},
+        effect="the last token is biased in every context",
+        severity="text",
     ),
     processor_bug(
         "sequence-bias-last-wins",
         "of several biases only the last acts",
         "",
         {f"{_MODULE}.sequence_bias": _last_bias_wins},
-    ),
-    stage_bug(
-        "logit-bias-multiplies",
-        "logit_bias is a factor",
-        "",
-        logit_bias=lambda v, b, s: s * torch.tensor([v.get(i, 1.0) for i in range(s.shape[1])]),
+        effect="all biases but one are lost",
+        severity="text",
     ),
     stage_bug(
         "min-new-counts-prompt",
         "the minimum of new tokens counts the prompt",
         f"{HF}#20814",
+        effect="no minimum after a long prompt",
+        severity="text",
         min_new_tokens=_rule_out_late("min_new_tokens", "tokens", 0),
     ),
     stage_bug(
         "min-length-new-only",
         "min_length leaves out the prompt",
         "",
+        effect="texts longer than asked by the prompt's length",
+        severity="text",
         min_length=_rule_out_late("min_length", "generated", 0),
     ),
     stage_bug(
         "min-length-one-late",
         "eos is held back one token too long",
         "",
+        effect="texts one token longer than they need be",
+        severity="text",
         min_length=_rule_out_late("min_length", "tokens", 1),
     ),
     stage_bug(
         "min-new-one-early",
         "eos is let go one token too early",
         "",
+        effect="texts one token below the minimum",
+        severity="text",
         min_new_tokens=_rule_out_late("min_new_tokens", "generated", -1),
     ),
     stage_bug(
         "forced-eos-one-early",
         "eos is forced one token too early",
         "",
+        effect="texts one token short, and then another token",
+        severity="text",
         forced_eos_token_id=lambda v, b, s: processors.force(
             s, pipeline.ids(v), [len(r.tokens) + 2 == r.limit for r in b.rows]
-        ),
-    ),
-    stage_bug(
-        "forced-bos-always",
-        "the first token is forced at every step",
-        "",
-        forced_bos_token_id=lambda v, b, s: processors.force(
-            s, pipeline.ids(v), [True] * len(b.rows)
         ),
     ),
     stage_bug(
         "begin-suppress-always",
         "what is suppressed at the beginning is suppressed throughout",
         "",
+        effect="tokens banned at the start are never used",
+        severity="text",
         begin_suppress_tokens=lambda v, b, s: processors.rule_out(s, v, [True] * len(b.rows)),
-    ),
-    stage_bug(
-        "suppress-first-only",
-        "only the first of the tokens is suppressed",
-        "",
-        suppress_tokens=lambda v, b, s: processors.rule_out(s, v[:1], [True] * len(b.rows)),
     ),
     stage_bug(
         "decay-counts-prompt",
         "the length penalty's start counts the prompt",
         "",
+        effect="texts end early after a long prompt",
+        severity="text",
         exponential_decay_length_penalty=lambda v, b, s: (
             processors.exponential_decay_length_penalty(b.tokens, s, b.eos, *v)
         ),
@@ -577,8 +617,10 @@ MUTANTS: tuple[Mutant, ...] = (
     processor_bug(
         "decay-multiplies",
         "the length penalty multiplies, so that it lowers negative scores",
-        "",
+        "huggingface/transformers#25416",
         {f"{_MODULE}.exponential_decay_length_penalty": _plain_decay},
+        effect="texts run on where they should come to an end",
+        severity="text",
     ),
     *map(_ignores, PROCESSED),
 )

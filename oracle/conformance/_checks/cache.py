@@ -1,5 +1,6 @@
 """Checks of cached steps: the model in pieces gives what it gives at once."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,14 +8,19 @@ import numpy as np
 from hypothesis import strategies as st
 
 from oracle.adapters.subject import Subject
+from oracle.conformance import _places as places
+from oracle.conformance._border_examples import example_at
 from oracle.conformance._check import Check, Finding
+from oracle.conformance._explore import current_seed
 from oracle.conformance._model_examples import (
     RELEASED,
     ModelExample,
     claimed_examples,
     distance_of_logits,
+    judge_flags,
     judge_logits,
 )
+from oracle.conformance._places import Steps, claimed_steps
 from oracle.strategies._tokens import PADDINGS, chunkings
 
 
@@ -27,21 +33,29 @@ class CacheExample:
 
     def ask(self, subject: Subject) -> Any:
         """The subject's logits of all chunks, side by side."""
-        batch, cache, end, found = self.whole.batch, None, 0, []
+        return self.joined(list(self.steps(subject)))
+
+    def steps(self, subject: Subject) -> Iterator[Any]:
+        """The subject's logits of one chunk after the other."""
+        batch, cache, end = self.whole.batch, None, 0
         for size in self.chunks:
             start, end = end, end + size
-            logits, cache = subject.step(
+            logits, cache = subject.step(  # type: ignore[misc]
                 self.whole.config,
                 self.whole.weights,
                 batch.tokens[:, start:end],
                 batch.mask[:, :end] if subject.claims.mask else None,
                 cache,
             )
-            found.append(logits)
+            yield logits
+
+    @staticmethod
+    def joined(parts: Sequence[Any]) -> Any:
+        """Logits of chunks, side by side."""
         try:
-            return np.concatenate(found, axis=1)
+            return np.concatenate(parts, axis=1)
         except ValueError:
-            return found  # arrays that do not fit each other: the judge says so
+            return parts  # arrays that do not fit each other: the judge says so
 
 
 def cache_examples(
@@ -64,38 +78,85 @@ def _in_chunks(
     return CacheExample(whole, (1,) * width if single else draw(chunkings(width)))
 
 
+def steps_at(steps: Sequence[Steps], subject: Subject) -> "st.SearchStrategy[CacheExample] | None":
+    """The examples of `examples_at`, in those chunks; None where none is claimed.
+
+    What stands at a place is what the checks of the whole ask there: it has one reference.
+    """
+    fitting, dtype = claimed_steps(steps, subject.claims), subject.dtype
+    if not fitting:
+        return None
+    return st.sampled_from(fitting).map(
+        lambda step: CacheExample(example_at(step[0], dtype, current_seed()), step[1])
+    )
+
+
 def _judge(dtype: str, example: CacheExample, answer: Any) -> Finding:
     return judge_logits(dtype, example.whole, answer)
+
+
+def _judge_flags(dtype: str, example: CacheExample, answer: Any) -> Finding:
+    return judge_flags(dtype, example.whole, answer)
 
 
 def _distance(dtype: str, example: CacheExample, one: Any, other: Any) -> float:
     return distance_of_logits(dtype, example.whole, one, other)
 
 
-def _check(name: str, asks: str, **drawn: Any) -> Check:
+def _check(
+    name: str,
+    asks: str,
+    examples: Callable[[Subject], "st.SearchStrategy[CacheExample] | None"],
+    judge: Callable[[str, CacheExample, Any], Finding] = _judge,
+    count: int = 60,
+    size: str = "toy",
+) -> Check:
     return Check(
         f"cache/{name}",
         asks,
         "step",
-        lambda subject: cache_examples(subject, **drawn),
+        examples,
         lambda subject, example: example.ask(subject),
-        _judge,
+        judge,
         _distance,
-        60,
+        count,
+        size,
     )
 
 
+def _border_check(name: str, asks: str, steps: Sequence[Steps]) -> Check:
+    def examples(subject: Subject) -> "st.SearchStrategy[CacheExample] | None":
+        return steps_at(steps, subject)
+
+    return _check(name, asks, examples, count=len(steps), size="borders")
+
+
 CHECKS = (
-    _check("one by one", "a token at a time, unpadded", single=True, **RELEASED),
-    _check("in pieces", "several tokens at a time, unpadded", single=False, **RELEASED),
+    _check(
+        "one by one",
+        "a token at a time, unpadded",
+        lambda subject: cache_examples(subject, single=True, **RELEASED),
+    ),
+    _check(
+        "in pieces",
+        "several tokens at a time, unpadded",
+        lambda subject: cache_examples(subject, single=False, **RELEASED),
+    ),
     # Apart, since who has the released models' switches alone refuses nearly all of these.
-    _check("flags", "in pieces, under every switch of the configuration", single=False),
+    _check(
+        "flags",
+        "in pieces, under every switch of the configuration",
+        lambda subject: cache_examples(subject, single=False),
+        _judge_flags,
+    ),
     _check(
         "padding",
         "in pieces, rows padded anywhere",
-        single=False,
-        paddings=PADDINGS[1:],
-        positions=range(5, 11),
-        **RELEASED,
+        lambda subject: cache_examples(
+            subject, single=False, paddings=PADDINGS[1:], positions=range(5, 11), **RELEASED
+        ),
     ),
+    _border_check("long", "steps that cross 16 to 1024 tokens, and long chunks", places.STEPS),
+    _border_check("wide", "steps of wide, deep and many-headed models", places.WIDE_STEPS),
+    _border_check("long padding", "steps of padded rows across borders", places.GAPPED_STEPS),
 )

@@ -1,32 +1,26 @@
 """Checks of the whole model through `logits` alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from oracle.adapters.guard import RAISED, Misbehaviour
-from oracle.conformance._check import REFUSED, Check, Finding
+from oracle.conformance import _places as places
+from oracle.conformance._border_examples import examples_at
+from oracle.conformance._check import Check, Finding
 from oracle.conformance._model_examples import (
     PLAIN,
     RELEASED,
-    ModelExample,
     claimed_examples,
     distance_of_logits,
+    judge_flags,
     judge_logits,
 )
+from oracle.conformance._places import Place
 from oracle.strategies._tokens import PADDINGS
 from oracle.strategies._weights import KINDS
 
 Judge = Callable[[str, Any, Any], Finding]
 
 EXTREME = tuple(kind for kind in KINDS if kind not in (*PLAIN, "huge_scores"))
-
-
-def _judge_flags(dtype: str, example: ModelExample, answer: Any) -> Finding:
-    """As any logits; but to refuse a switch that is not the released models' is honest."""
-    refused = isinstance(answer, Misbehaviour) and answer.kind == RAISED
-    if refused and any(example.config[name] != value for name, value in RELEASED.items()):
-        return Finding(REFUSED, 0.0, f"it was refused: {answer.says}")
-    return judge_logits(dtype, example, answer)
 
 
 def _check(
@@ -44,12 +38,28 @@ def _check(
     )
 
 
+def _border_check(
+    name: str, asks: str, where: Sequence[Place], judge: Judge = judge_logits
+) -> Check:
+    return Check(
+        f"model/{name}",
+        asks,
+        "logits",
+        lambda subject: examples_at(where, subject),
+        lambda subject, example: example.ask(subject),
+        judge,
+        distance_of_logits,
+        len(where),
+        "borders",
+    )
+
+
 CHECKS = (
     _check("logits", "GPT-2 as it was released, tiny: logits of unpadded rows", **RELEASED),
     _check(
         "flags",
         "the same under every switch of the configuration",
-        judge=_judge_flags,
+        judge=judge_flags,
         kinds=("trained",),
     ),
     _check("weights", "weights that are hard on arithmetic", kinds=EXTREME, **RELEASED),
@@ -80,5 +90,17 @@ CHECKS = (
         layers=(10, 11, 12),
         positions=range(1, 6),
         **RELEASED,
+    ),
+    _border_check("long", "rows of 15 to 1025 tokens", places.LONG),
+    _border_check("wide", "heads, their width and the model's at the sizes of tiles", places.WIDE),
+    _border_check("deep", "12, 24 and 48 layers", places.DEEP),
+    _border_check("vocabulary", "vocabularies of 255 to 50257, and a padded one", places.TABLES),
+    _border_check("batch", "batches of 7 to 257 rows, and one of 65,552 tokens", places.BATCHES),
+    _border_check("long padding", "rows of up to 257 tokens, padded", places.GAPPED),
+    _border_check(
+        "wide flags",
+        "other switches at the sizes of tiles, and MLPs of any width",
+        places.SWITCHED,
+        judge_flags,
     ),
 )

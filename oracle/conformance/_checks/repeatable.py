@@ -11,7 +11,13 @@ from oracle.adapters.subject import Subject
 from oracle.bounds._compare import excess
 from oracle.bounds._rounding import Array
 from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
-from oracle.conformance._model_examples import RELEASED, ModelExample, claimed_examples, not_logits
+from oracle.conformance._model_examples import (
+    RELEASED,
+    ModelExample,
+    claimed_examples,
+    not_logits,
+    refused_flag,
+)
 
 
 def _ask_twice(subject: Subject, pair: tuple[ModelExample, ModelExample]) -> list[Array]:
@@ -20,6 +26,8 @@ def _ask_twice(subject: Subject, pair: tuple[ModelExample, ModelExample]) -> lis
 
 
 def _judge_twice(dtype: str, pair: tuple[ModelExample, ModelExample], answer: Any) -> Finding:
+    if refused := refused_flag(answer, *pair):
+        return refused
     if isinstance(answer, Misbehaviour):
         return Finding(MISMATCH, math.inf, answer.says)
     if wrong := not_logits(pair[0], answer[0]) or not_logits(pair[0], answer[2]):
@@ -40,15 +48,12 @@ def _distance_twice(dtype: str, pair: tuple[ModelExample, ModelExample], *answer
 
 
 def _check(name: str, asks: str, **drawn: Any) -> Check:
+    def pairs(subject: Subject) -> "st.SearchStrategy[Any] | None":
+        ones = claimed_examples(subject, kinds=("trained",), **drawn)
+        return None if ones is None else st.tuples(ones, ones)
+
     return Check(
-        f"model/{name}",
-        asks,
-        "logits",
-        lambda subject: st.tuples(*[claimed_examples(subject, kinds=("trained",), **drawn)] * 2),
-        _ask_twice,
-        _judge_twice,
-        _distance_twice,
-        25,
+        f"model/{name}", asks, "logits", pairs, _ask_twice, _judge_twice, _distance_twice, 25
     )
 
 

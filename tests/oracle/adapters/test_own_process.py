@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from oracle.adapters.claims import Claims
 from oracle.adapters.guard import (
     CHANGED_ANSWER,
     CHANGED_ARGUMENTS,
@@ -27,6 +28,16 @@ WEIGHTS = {"wte.weight": np.ones((1, 1))}
 def subject():
     with isolated("tests.foreign.naughty", seconds=NEVER) as found:
         yield found
+
+
+def test_claims_come_from_the_process_and_a_dtype_beyond_them_is_one_line():
+    with isolated("oracle.adapters.npgpt:subject") as npgpt:
+        assert npgpt.claims == Claims(dtypes=["float32", "float64"])
+    path = "oracle.adapters.npgpt:subject"
+    with pytest.raises(NoSubject) as caught, isolated(path, dtype="bfloat16"):
+        pass
+    assert "dtypes are float32, float64, but its dtype is bfloat16; offer" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.fixture(scope="module")

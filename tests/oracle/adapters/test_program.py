@@ -198,6 +198,9 @@ def test_files_and_processes_are_gone_at_the_end(tmp_path, monkeypatch):
         (NAUGHTY + """ '{"functions": 5}'""", "functions of"),
         (NAUGHTY + """ '{"functions": []}'""", "offers nothing to judge"),
         (NAUGHTY + """ '{"functions": ["logit"]}'""", "offers 'logit'; the functions are logits"),
+        (NAUGHTY + """ '{"claims": {"mask": 3}}'""", "mask is 3; expected True or False"),
+        (NAUGHTY + """ '{"claims": []}'""", "[] is no dict; expected one with some of"),
+        (NAUGHTY + """ '{"claims": {"heads": [{}]}}'""", "heads has {}; expected some of tied"),
         (NAUGHTY + """ '{"dtype": "int8"}'""", "'int8'; expected one of float64"),
     ],
 )

@@ -1,5 +1,6 @@
 """The page that says how to be judged: its example is judged, and what it shows is so."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -10,6 +11,7 @@ import pytest
 
 import oracle.adapters.program
 from oracle.adapters.answers import PARAMETERS
+from oracle.adapters.claims import NAMES, Claims
 from oracle.adapters.json_lines import DTYPES, LONGEST_LINE
 from oracle.adapters.program import command
 from oracle.adapters.subject import FUNCTIONS
@@ -33,6 +35,7 @@ def test_the_whole_program_is_right(tmp_path):
     others = tuple(name for name in ACTIVATIONS if name != REFUSED)
     with command(f"node {shlex.quote(str(path))}", seconds=NEVER) as subject:
         assert subject.name == "gpt2.js"
+        assert REFUSED not in subject.claims.activation_functions
         for example, floor in judged(100, activations=others):
             assert error(subject, example, *floor) <= 1
         config, weights, batch = next(
@@ -57,6 +60,14 @@ def test_every_request_is_shown_with_what_it_holds():
 def test_the_table_names_every_function_and_its_parameters():
     for name, parameters in PARAMETERS.items():
         assert f"| `{name}` | {', '.join(parameters)} |" in PAGE
+
+
+def test_every_claim_has_a_row():
+    rows = re.findall(r"^\| (.+?) \|", PAGE.split("## Claims")[1].split("\n## ")[0], re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(rows))
+    assert sorted(named) == sorted(claim.name for claim in dataclasses.fields(Claims))
+    claims = PAGE.split("## Claims")[1]
+    assert all(name in claims for names in NAMES.values() for name in names)
 
 
 def test_figures_are_those_of_the_code():

@@ -12,13 +12,13 @@ import pytest
 
 from oracle.adapters.own_process import isolated
 from oracle.adapters.program import command
-from oracle.conformance._catalogue import named
+from oracle.conformance._catalogue import checks_at
 from oracle.conformance._judge import judgement_of
 from oracle.conformance._outcome import RIGHT, WRONG, run
 
 GPT2_JS = Path(__file__).parents[2] / "foreign" / "gpt2.js"
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
-CHECKS = named("model/*")
+CHECKS = checks_at("toy", ["model/*"])
 EXAMPLES = 20
 BUGS = (
     "gelu-erf",

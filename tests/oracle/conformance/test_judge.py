@@ -6,13 +6,13 @@ import torch
 from oracle.adapters import npgpt, pytorch
 from oracle.adapters.guard import guarded
 from oracle.conformance import _power as power
-from oracle.conformance._catalogue import CHECKS, named
+from oracle.conformance._catalogue import CHECKS, checks_at, named
 from oracle.conformance._judge import judge
 from oracle.conformance._outcome import NOT_OFFERED, RIGHT, STRICT, UNDECIDED, WRONG, run
 from oracle.conformance._table import as_data, summary
 from tests.helpers.broken_subjects import changed, clean
 
-EXAMPLES = 10
+EXAMPLES, LARGE_EXAMPLES = 10, 4
 SLOW = ("draws/goodness-of-fit",)
 SUBJECTS = {
     "npgpt float32": lambda: npgpt.subject(),
@@ -27,17 +27,26 @@ SUBJECTS = {
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_what_ships_is_right(name):
     subject = guarded(SUBJECTS[name]())
-    for check in CHECKS:
-        outcome = run(check, subject, count=2 if check.name in SLOW else EXAMPLES)
+    for check in checks_at("borders"):
+        count = EXAMPLES if check.size == "toy" else LARGE_EXAMPLES
+        outcome = run(check, subject, count=2 if check.name in SLOW else count)
         assert outcome.verdict in (RIGHT, STRICT), (check.name, outcome.counts, outcome.says)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_fast_path_is_right(dtype):
     subject = guarded(pytorch.fast(dtype=dtype))
-    checks = named("model/*", "cache/*")
+    checks = checks_at("toy", ["model/*", "cache/*"])
     verdicts = {check.name: run(check, subject, count=EXAMPLES).verdict for check in checks}
     assert verdicts == {c.name: STRICT if c.refusals else RIGHT for c in checks}
+
+
+def test_the_models_that_ship_are_right_at_every_border():
+    subjects = [guarded(made()) for made in (npgpt.subject, pytorch.subject, pytorch.fast)]
+    for check in checks_at("borders", ["model/*", "cache/*"]):
+        for subject in subjects if check.size == "borders" else ():
+            outcome = run(check, subject)
+            assert outcome.verdict == RIGHT, (check.name, outcome.counts, outcome.says)
 
 
 def test_the_names_of_checks_are_different_and_each_area_has_its_mutants():
@@ -71,10 +80,10 @@ def test_the_summary_names_what_is_wrong_and_what_is_missing():
         step=lambda step: None,
         logits=lambda logits: lambda c, w, t, m: logits(c, w, t, m) * 1.001,
     )
-    judgement = judge(subject, named("model/logits", "cache/*"), count=10)
+    judgement = judge(subject, checks_at("toy", ["model/logits", "cache/*"]), count=10)
     text = summary(judgement)
     assert "changed, float32: WRONG" in text
-    assert "1 check wrong, 3 checks not offered" in text
+    assert "1 check wrong, 5 checks not offered" in text
     assert "not offered: step" in text
     assert "first goes wrong at: output head" in text
     data = as_data(judgement)
@@ -85,7 +94,9 @@ def test_the_summary_names_what_is_wrong_and_what_is_missing():
 @pytest.mark.parametrize("id", ["layernorm-bessel", "top-k-strict", "cache-position-restart"])
 def test_power_sees_a_mutant_and_names_its_row(id, monkeypatch):
     monkeypatch.setattr(power, "MUTANTS", [m for m in power.MUTANTS if m.id == id])
-    monkeypatch.setattr(power, "CHECKS", named("model/logits", "processors/top_k", "cache/*"))
+    monkeypatch.setattr(
+        power, "CHECKS", checks_at("toy", ["model/logits", "processors/top_k", "cache/*"])
+    )
     monkeypatch.setattr(power, "_together", lambda tasks: [c for t in tasks for c in column(t)])
     cells = power.kills("float32")
     assert power.survivors(cells) == {}

@@ -89,7 +89,8 @@ def refusing(replaces):
 def test_who_claims_as_much_as_llm_c_is_never_asked_for_more():
     judgement = judge(narrow({}), LOGITS, count=10, seed=0)
     verdicts = {outcome.check.name: outcome.verdict for outcome in judgement.outcomes}
-    assert verdicts.pop("model/padding") == NOT_OFFERED
+    for padded in ("model/padding", "model/long padding"):
+        assert verdicts.pop(padded) == NOT_OFFERED
     assert set(verdicts.values()) <= {RIGHT, "strict"}, verdicts
     text = summary(judgement)
     assert "narrow, float32: RIGHT in all that it claims, which leaves out activation" in text
