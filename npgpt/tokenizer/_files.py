@@ -117,18 +117,37 @@ def _save_pair(tokenizer: Tokenizer, vocab_file: Path, merges_file: Path) -> Non
 
 
 def _parse_merges(text: str) -> Iterator[tuple[str, str]]:
-    r"""The pairs of a merges.txt: two tokens a line, after a first line that may name a version.
+    r"""The pairs of a merges.txt: two tokens a line, after a first line that names a version.
+
+    OpenAI's encoder and transformers leave out the first line whatever it is, and what follows the
+    last line break; Hugging Face's tokenizers read both. So there must be no merge in either place.
 
     >>> list(_parse_merges("#version: 0.2\nĠ t\n# #\n"))
     [('Ġ', 't'), ('#', '#')]
     """
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, start=1):
+    text = text.replace("\r\n", "\n")
+    if "\r" in text:
+        raise TokenizerError(
+            "a carriage return without a line feed, at which some programs begin a line and "
+            "others do not; end each line with a line feed"
+        )
+    *lines, last = text.split("\n")
+    unread = "which OpenAI's encoder and transformers leave out, and tokenizers does not"
+    for number, line in enumerate([*lines, *([last] if last else [])], start=1):
         if number == 1 and (line.startswith(_VERSION) or not line):
             continue
         left, _, right = line.partition(" ")
         if not left or not right or " " in right:
             raise TokenizerError(
                 f"line {number} is {quoted(line)}; expected two tokens and one space"
+            )
+        if number == 1:
+            raise TokenizerError(
+                f"line 1 is the merge {quoted(line)}, {unread}; put a line '{_VERSION}: 0.2' first"
+            )
+        if number > len(lines):
+            raise TokenizerError(
+                f"line {number} is the merge {quoted(line)} without a line break, {unread}; end "
+                "the file with one"
             )
         yield left, right

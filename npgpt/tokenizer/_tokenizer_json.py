@@ -94,7 +94,7 @@ def compose_tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def _check_pre_tokenizer(part: Any) -> None:
     fields = _mapping("pre_tokenizer", part)
-    if fields.get("type") != "ByteLevel" or not fields.get("use_regex", True):
+    if fields.get("type") != "ByteLevel" or fields.get("use_regex", True) is not True:
         raise TokenizerError(f"pre_tokenizer is {brief(part)}; GPT-2 has 'ByteLevel' by its regex")
     if fields.get("add_prefix_space") is not False:
         raise TokenizerError(
@@ -136,7 +136,8 @@ def _check_inert(
 ) -> None:
     for name, values in inert.items():
         value = fields.get(name, values[0])
-        if value not in values:
+        # As JSON has them: False is not 0, though Python takes them for equal.
+        if value not in values or isinstance(value, bool) is not isinstance(values[0], bool):
             raise TokenizerError(f"{what} has {name} {brief(value)}; GPT-2 has {values[0]!r}")
 
 

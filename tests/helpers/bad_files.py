@@ -47,7 +47,7 @@ def _in_archive(row: Any) -> Files:
 
 def _beside_a_pair(row: Any) -> Files:
     letters = json.dumps({**tokenizer().vocab, **tokenizer().special_tokens}).encode()
-    return {"vocab.json": letters, "merges.txt": b"a b\n", row[0]: row[1]}
+    return {"vocab.json": letters, "merges.txt": b"#version: 0.2\na b\n", row[0]: row[1]}
 
 
 def _tokenizer_json(row: Any) -> Files:

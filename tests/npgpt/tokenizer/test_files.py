@@ -138,11 +138,40 @@ def test_merges_as_other_programs_write_them(tmp_path: Path) -> None:
     lines = merges.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#version: 0.2"
     for ending in ("\n", "\r\n"):
-        for first in (lines[:1], [], [""], ["#version: 0.2 - Trained by `huggingface/tokenizers`"]):
-            text = ending.join([*first, *lines[1:]])
-            for last in ("", ending):
-                merges.write_bytes((text + last).encode())
-                assert load_tokenizer(tmp_path) == TRAINED
+        for first in (lines[0], "", "#version: 0.2 - Trained by `huggingface/tokenizers`"):
+            merges.write_bytes(ending.join([first, *lines[1:], ""]).encode())
+            assert load_tokenizer(tmp_path) == TRAINED
+
+
+def test_merges_that_other_programs_leave_out(tmp_path: Path) -> None:
+    save_tokenizer(TRAINED, tmp_path, forms=["vocab.json"])
+    merges = tmp_path / "merges.txt"
+    version, *pairs = merges.read_text(encoding="utf-8").splitlines()
+    first, last, count = pairs[0], pairs[-1], 1 + len(pairs)
+    unread = "which OpenAI's encoder and transformers leave out, and tokenizers does not"
+    for ending in ("\n", "\r\n"):
+        for lines, said in (
+            ([*pairs, ""], f"line 1 is the merge {first!r}, {unread}; put a line '#version: 0.2'"),
+            (
+                [version, *pairs],
+                f"line {count} is the merge {last!r} without a line break, {unread}",
+            ),
+            ([first], f"line 1 is the merge {first!r}"),
+        ):
+            merges.write_bytes(ending.join(lines).encode())
+            with pytest.raises(TokenizerError) as caught:
+                load_tokenizer(tmp_path)
+            assert str(caught.value).startswith(f"{merges}: ")
+            assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "#version: 0.2", "#version: 0.2\n", "\n"])
+def test_no_merges_at_all(tmp_path: Path, text: str) -> None:
+    plain = train([], vocab_size=257)
+    assert plain.merges == ()
+    save_tokenizer(plain, tmp_path, forms=["vocab.json"])
+    (tmp_path / "merges.txt").write_text(text)
+    assert load_tokenizer(tmp_path) == plain
 
 
 def test_merges_of_number_signs_are_no_comments(tmp_path: Path) -> None:
