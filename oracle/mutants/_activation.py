@@ -15,7 +15,9 @@ _TANH_FORMS = ("gelu_new", "gelu_pytorch_tanh")
 _GELUS = ("gelu", *_TANH_FORMS)
 
 
-def _with(function: Callable[[Tensor], Tensor], names: tuple[str, ...]) -> dict[str, Callable]:
+def _with(
+    function: Callable[[Tensor], Tensor], names: tuple[str, ...]
+) -> dict[str, Callable[..., Tensor]]:
     """The activations, with `function` under each of the names."""
     return ACTIVATIONS | dict.fromkeys(names, function)
 

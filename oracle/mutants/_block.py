@@ -29,7 +29,12 @@ def _sum(*names: str) -> Callable[[Tensor, int | None, Seen], Tensor]:
 
 def _normed(name: str, of: str | None = None) -> Callable[[Tensor, int | None, Seen], Tensor]:
     """That layer norm of this activation, or of one seen before."""
-    return lambda x, layer, seen: seen.norm(name, layer, seen(of, layer) if of else x)
+
+    def normed(x: Tensor, layer: int | None, seen: Seen) -> Tensor:
+        assert layer is not None  # a block's activations all have one
+        return seen.norm(name, layer, seen(of, layer) if of else x)
+
+    return normed
 
 
 def _dropped(x: Tensor, layer: int | None, seen: Seen) -> Tensor:

@@ -11,8 +11,9 @@ from oracle.mutants._cache_calls import hiding, index, later, placed, reading
 from oracle.mutants._mutant import Mutant
 from oracle.mutants._padding import along
 from oracle.mutants._wrapping import Call, model_bug
+from oracle.ops._attention import causal_mask
 
-_true_causal = model.causal_mask
+_true_causal = causal_mask
 
 
 def _restarted(call: Call, past: model.Past) -> Tensor:

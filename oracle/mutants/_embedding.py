@@ -1,4 +1,4 @@
-"""Bugs at both ends of the model: embeddings, positions, the head, and what has to be refused."""
+"""Bugs of the two ends of a model: embeddings, positions, the head, and what has to be refused."""
 
 import math
 from collections.abc import Callable

@@ -113,7 +113,7 @@ def _in_pieces(size: Callable[[int], int]) -> Callable[..., model.Output]:
             past = output.past
             outputs.append(output)
         logits = torch.cat([output.logits for output in outputs], 1)
-        return model.Output(logits, torch.cat([o.hidden for o in outputs], 1), past)
+        return model.Output(logits, torch.cat([o.hidden for o in outputs], 1), outputs[-1].past)
 
     return _untapped(run)
 

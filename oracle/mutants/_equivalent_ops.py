@@ -106,7 +106,9 @@ def _inner(x: Tensor) -> Tensor:
     return x * math.sqrt(2 / math.pi) * (1 + 0.044715 * x * x)
 
 
-def _with(function: Callable[[Tensor], Tensor], *names: str) -> dict[str, Callable]:
+def _with(
+    function: Callable[[Tensor], Tensor], *names: str
+) -> dict[str, Callable[[Tensor], Tensor]]:
     return ACTIVATIONS | dict.fromkeys(names, function)
 
 

@@ -1,4 +1,7 @@
-"""Bugs of perplexity: each stands in the place of a function of oracle.perplexity."""
+"""Bugs of perplexity: windows, targets, means.
+
+Each stands in the place of a function of oracle.perplexity.
+"""
 
 import math
 from collections.abc import Callable, Sequence

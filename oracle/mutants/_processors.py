@@ -1,4 +1,4 @@
-"""Bugs of logits processors and of the filters of sampling."""
+"""Bugs of logits processors and filters of sampling."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 from oracle.decoding import _filters as filters
 from oracle.decoding import _pipeline as pipeline
 from oracle.decoding import _processors as processors
-from oracle.decoding._rows import counts
+from oracle.decoding._rows import counts, ids
 from oracle.mutants._mutant import Mutant, Severity
 from oracle.ops._softmax import softmax
 from oracle.strategies._scores import PROCESSED
@@ -243,7 +243,7 @@ def _ignores(name: str) -> Mutant:
     table = "FILTERS" if name in filters.FILTERS else "PROCESSORS"
     rest = {other: act for other, act in getattr(pipeline, table).items() if other != name}
     id = f"ignores-{name.replace('_', '-')}"
-    replaces = {f"oracle.decoding._pipeline.{table}": rest}
+    replaces: dict[str, Any] = {f"oracle.decoding._pipeline.{table}": rest}
     if name == "temperature":
         replaces = {f"{_MODULE}.temperature": lambda scores, value: scores}
     drawn = name == "temperature" or name in filters.FILTERS
@@ -593,7 +593,7 @@ MUTANTS: tuple[Mutant, ...] = (
         effect="texts one token short, and then another token",
         severity="text",
         forced_eos_token_id=lambda v, b, s: processors.force(
-            s, pipeline.ids(v), [len(r.tokens) + 2 == r.limit for r in b.rows]
+            s, ids(v), [len(r.tokens) + 2 == r.limit for r in b.rows]
         ),
     ),
     stage_bug(

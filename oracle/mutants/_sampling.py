@@ -14,6 +14,8 @@ from oracle.decoding import _language_model as language_model
 from oracle.decoding import _pipeline as pipeline
 from oracle.decoding import _rows as rows
 from oracle.decoding import _stepwise as stepwise
+from oracle.decoding._filters import FILTERS
+from oracle.decoding._rows import ids as row_ids
 from oracle.mutants._mutant import Mutant, Severity
 from oracle.ops._softmax import softmax
 
@@ -137,7 +139,7 @@ def _together(finish: Callable[..., None]) -> Callable[..., Any]:
     """All rows go on until `finish`, given whether each row met eos now, has marked all as done."""
 
     def run(lm: Any, rows: Any, settings: Any, *, uniforms: Any = None, **more: Any) -> Any:
-        rows, eos = list(rows), stepwise.ids(settings.get("eos_token_id"))
+        rows, eos = list(rows), row_ids(settings.get("eos_token_id"))
         texts, done = list(rows), [False] * len(rows)
         while not all(done) and any(len(row.tokens) < row.limit for row in rows):
             live = [i for i, row in enumerate(rows) if len(row.tokens) < row.limit]
@@ -187,7 +189,7 @@ def _unnormalised_scores(
     settings: Any, rows: Any, scores: Tensor, *, sampling: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Log-shares of what there was before the filters; those that these drop are not shared out."""
-    plain = {k: v for k, v in settings.items() if k not in pipeline.FILTERS}
+    plain = {k: v for k, v in settings.items() if k not in FILTERS}
     before, _ = _process(plain, rows, scores, sampling=sampling)
     after, slack = _process(settings, rows, scores, sampling=sampling)
     return torch.where(
@@ -212,7 +214,7 @@ def _no_eos(row: Any, settings: Any, text_of: Any) -> str | None:
 
 
 def _first_eos_only(row: Any, settings: Any, text_of: Any) -> str | None:
-    first = stepwise.ids(settings.get("eos_token_id"))[:1]
+    first = row_ids(settings.get("eos_token_id"))[:1]
     return _original_ending(row, {**settings, "eos_token_id": first}, text_of)
 
 
@@ -226,7 +228,9 @@ def _string_in_prompt(row: Any, settings: Any, text_of: Any) -> bool:
     return bool(wanted) and any(stop in text_of(row.tokens) for stop in wanted)
 
 
-def _unchecked(run: Any, guess: list[int], decisions: list, settings: Any, text_of: Any) -> None:
+def _unchecked(
+    run: Any, guess: list[int], decisions: list[Any], settings: Any, text_of: Any
+) -> None:
     for i, decision in enumerate(decisions):
         token = guess[i] if i < len(guess) else decision.token
         run.take(replace(decision, token=token), settings, text_of)
@@ -234,7 +238,9 @@ def _unchecked(run: Any, guess: list[int], decisions: list, settings: Any, text_
             return
 
 
-def _one_wrong(run: Any, guess: list[int], decisions: list, settings: Any, text_of: Any) -> None:
+def _one_wrong(
+    run: Any, guess: list[int], decisions: list[Any], settings: Any, text_of: Any
+) -> None:
     for i, decision in enumerate(decisions):
         wrong = i < len(guess) and decision.token != guess[i]
         run.take(replace(decision, token=guess[i]) if wrong else decision, settings, text_of)
@@ -443,7 +449,7 @@ MUTANTS: tuple[Mutant, ...] = (
     decoder_bug(
         "stop-string-one-token",
         "a stop string that spans tokens is not seen",
-        "",
+        "mzau/mlx-knife#68",
         {f"{_STEPWISE}.holds_stop_string": _string_at_end},
         effect="texts run on past a stop string of several tokens",
         severity="text",

@@ -1,4 +1,7 @@
-"""Bugs of byte-level BPE tokenizers: each stands in the place of a function of oracle.tokenizer."""
+"""Bugs of byte-level BPE tokenizers.
+
+Each stands in the place of a function of oracle.tokenizer.
+"""
 
 import itertools
 import re

@@ -15,7 +15,9 @@ from oracle.mutants._wrapping import Call, changed, model_bug
 _true_map = model._map
 
 
-def _where(ends: str, change: Callable[[Tensor, Any], Tensor]) -> Callable[..., model.Output]:
+def _where(
+    ends: tuple[str, ...], change: Callable[[Tensor, Any], Tensor]
+) -> Callable[..., model.Output]:
     """A `forward` in which tensors are changed whose names end in `ends`: change(tensor, c)."""
 
     def run(call: Call) -> model.Output:
@@ -133,7 +135,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "qkv-bias-dropped",
         "c_attn's bias is dropped",
-        "",
+        "sbryngelson/ANEForge#253",
         effect="logits off by 0.6, perplexity +4 %",
         severity="text",
         _map=_no_bias("attn.c_attn"),

@@ -42,6 +42,24 @@ def test_the_check_that_it_names_sees_it(id: str) -> None:
     assert MISMATCH in verdicts
 
 
+def test_it_says_of_each_what_its_user_sees_and_how_bad_that_is() -> None:
+    rows = {line.split("|")[1].strip(" `"): line for line in PAGE.splitlines() if "| `" in line}
+    for mutant in MUTANTS:
+        assert f"| {mutant.severity} |" in rows[mutant.id], mutant.id
+
+
+def test_a_source_is_a_link_to_a_thread_a_commit_or_a_file() -> None:
+    assert "https://github.com/karpathy/nanoGPT/issues/274)" in PAGE
+    assert "https://github.com/huggingface/transformers.js/commit/9eec801a)" in PAGE
+    assert "https://github.com/karpathy/llm.c/blob/HEAD/train_gpt2.c)" in PAGE
+
+
+def test_what_a_larger_example_sees_first_has_its_size() -> None:
+    (check,) = named("ops/gelu_new-wide")
+    assert f"| `{check.name}`, {check.size} |" in page({"gelu-erf": check.name})
+    assert seen_of(page({"gelu-erf": check.name})) == {"gelu-erf": check.name}
+
+
 def _in_order_of_areas() -> list[object]:
     areas = list(dict.fromkeys(mutant.area for mutant in MUTANTS))
     return [mutant for area in areas for mutant in MUTANTS if mutant.area == area]
