@@ -14,11 +14,12 @@ from oracle.adapters.guard import guarded
 from oracle.adapters.subject import Subject
 from oracle.bounds._rounding import FORMATS, Array
 from oracle.conformance._catalogue import checks_at
-from oracle.conformance._check import MISMATCH, TIE
-from oracle.conformance._checks.ops import SIGNATURES
+from oracle.conformance._check import MISMATCH, REFUSED, TIE
+from oracle.conformance._checks.ops import SIGNATURES, OpExample
 from oracle.conformance._diagnosis import suspects
 from oracle.conformance._explore import fresh_seed
 from oracle.conformance._outcome import RIGHT, Outcome, run
+from oracle.conformance._several import wrong_case
 from oracle.conformance._sizes import DEFAULT
 from oracle.mutants._catalogue import MUTANTS
 
@@ -105,7 +106,7 @@ def check_op(
         kind,
         seed,
         sum(len(outcome.seen) for outcome in outcomes),
-        sum(outcome.counts[TIE] for outcome in outcomes),
+        sum(outcome.counts[TIE] + outcome.counts[REFUSED] for outcome in outcomes),
         max(outcome.error for outcome in outcomes),
     )
 
@@ -180,9 +181,11 @@ def _wrong(what: str, dtype: str, wrong: list[Outcome], seed: int) -> WrongOp:
     shown = min(wrong, key=_size)
     counts, total = shown.counts, len(shown.seen)
     if shown.worst is None:
-        says = f"{what} is undecided for {counts[TIE]} of {total} examples of seed {seed}"
+        open_ = counts[TIE] + counts[REFUSED]
+        says = f"{what} is undecided for {open_} of {total} examples of seed {seed}"
         return WrongOp(f"{says}: {shown.says}", {})
-    arguments = _narrow(shown.worst.example.arrays, dtype) | shown.worst.example.options
+    example = _example(shown)
+    arguments = _narrow(example.arrays, dtype) | example.options
     lines = [
         f"{what} is wrong for {counts[MISMATCH]} of {total} examples of seed {seed}. The smallest:",
         *(_line(name, value) for name, value in arguments.items()),
@@ -199,7 +202,15 @@ def _size(outcome: Outcome) -> float:
     """How many numbers its smallest failing example has."""
     if outcome.worst is None:
         return math.inf
-    return sum(array.size for array in outcome.worst.example.arrays.values())
+    return sum(array.size for array in _example(outcome).arrays.values())
+
+
+def _example(outcome: Outcome) -> OpExample:
+    """The smallest that fails; of a check that asks many sizes at once, the size that is wrong."""
+    worst = outcome.worst
+    assert worst is not None
+    example: OpExample = wrong_case(worst.example, worst.answer, worst.finding.says)[0]
+    return example
 
 
 def _line(name: str, value: Any) -> str:

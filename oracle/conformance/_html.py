@@ -8,10 +8,9 @@ from importlib.resources import files
 import jinja2
 
 from oracle.conformance import _plots as plots
-from oracle.conformance._check import MISMATCH
 from oracle.conformance._judge import Judgement
-from oracle.conformance._outcome import NOT_OFFERED, Outcome
-from oracle.conformance._table import as_data
+from oracle.conformance._outcome import NOT_OFFERED
+from oracle.conformance._table import as_data, worst_error
 
 TEMPLATE = "report.html.jinja"
 THREAD = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)")
@@ -24,7 +23,7 @@ def page(judgement: Judgement, *, lines: Sequence[str] = ()) -> str:
     """
     data = as_data(judgement)
     asked = [check for check in data["checks"] if check["verdict"] != NOT_OFFERED]
-    largest = {outcome.check.name: error(outcome) for outcome in judgement.outcomes}
+    largest = {outcome.check.name: worst_error(outcome) for outcome in judgement.outcomes}
     return _template().render(
         data,
         asked=asked,
@@ -38,13 +37,6 @@ def page(judgement: Judgement, *, lines: Sequence[str] = ()) -> str:
         margins=plots.margins([(check["name"], largest[check["name"]]) for check in asked]),
         number=number,
     )
-
-
-def error(outcome: Outcome) -> float:
-    """The largest error of all examples, those that mismatch too."""
-    found = [one.finding for one in outcome.seen]
-    mismatches = [finding.error for finding in found if finding.verdict == MISMATCH]
-    return max([outcome.error, *mismatches])
 
 
 def number(value: float | None) -> str:

@@ -78,10 +78,13 @@ class Judgement:
     def numbers(self) -> str:
         """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran.
 
-        Known failures do not count.
+        Known failures that fail are right as they are.
         """
         known = self.known_failures
-        verdicts = {o.verdict for o in self.outcomes if o.check.name not in known}
+        verdicts = {
+            RIGHT if o.check.name in known and o.verdict in (WRONG, UNDECIDED) else o.verdict
+            for o in self.outcomes
+        }
         return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in verdicts), NOT_OFFERED)
 
     @property

@@ -23,6 +23,7 @@ from oracle.adapters.guard import Misbehaviour
 from oracle.conformance._judge import Judgement
 from oracle.conformance._outcome import Outcome
 from oracle.conformance._replay_cases import case
+from oracle.conformance._several import wrong_case
 from oracle.mutants._mutant import Mutant
 
 SAVED = ("float64", "float32", "float16", "int64", "int32", "uint8", "bool")
@@ -89,16 +90,16 @@ def _files(outcome: Outcome, judgement: Judgement) -> dict[str, bytes]:
     """Contents by the endings of their names."""
     worst, subject, about = outcome.worst, judgement.subject, _about(outcome, judgement)
     assert worst is not None
-    mask = subject.claims.mask
-    made = case(outcome.check, worst.example, dtype=subject.dtype, mask=mask)
+    example, answer = wrong_case(worst.example, worst.answer, worst.finding.says)
+    made = case(outcome.check, example, dtype=subject.dtype, mask=subject.claims.mask)
     if made is None:
-        about |= {"example": plain(worst.example), "answer": plain(worst.answer)}
+        about |= {"example": plain(example), "answer": plain(answer)}
         return {"json": (json.dumps(about, indent=1) + "\n").encode()}
     tensors = dict(made.arrays)
-    if isinstance(worst.answer, np.ndarray) and worst.answer.dtype.name in SAVED:
-        tensors["answer"] = worst.answer
+    if isinstance(answer, np.ndarray) and answer.dtype.name in SAVED:
+        tensors["answer"] = answer
     else:
-        about["answer"] = plain(worst.answer)
+        about["answer"] = plain(answer)
     words = {name: v if isinstance(v, str) else json.dumps(v) for name, v in about.items()}
     words = {n: text.encode("utf-8", "backslashreplace").decode() for n, text in words.items()}
     words["values"] = json.dumps(made.values, default=plain)

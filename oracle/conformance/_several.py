@@ -137,6 +137,21 @@ def _apart_alone(distance: Distance, dtype: str, case: Any, one: Any, other: Any
     return distance(dtype, case, one, other)
 
 
+def wrong_case(example: Any, given: Any, says: str) -> tuple[Any, Any]:
+    """The case that `says` speaks of, and what was given for it; of a single example, those.
+
+    >>> wrong_case(Several((("width 1", "a"), ("width 17", "b")), 0), (1, 2), "width 17: it is off")
+    ('b', 2)
+    """
+    if not isinstance(example, Several):
+        return example, given
+    answered = given if isinstance(given, tuple) else [given] * len(example.cases)
+    for (label, case), one in zip(example.cases, answered, strict=True):
+        if says.startswith(f"{label}: "):
+            return case, one
+    return example.cases[0][1], answered[0]  # it hung or died, in whichever of them
+
+
 def first_accepted(
     make: Callable[[int], Any], accepts: Callable[[Any], bool], seed: int, tries: int = 40
 ) -> list[Any]:

@@ -18,20 +18,23 @@ from oracle.conformance._outcome import (
     WRONG,
     Outcome,
 )
+from oracle.conformance._sizes import SIZES
 
+SCHEMA = "oracle.judge/1"  # docs/schemas/judge.json: what `as_data` gives, and its version
 SUSPECTS_SHOWN = 3
+UNITS = "error: the largest that matches; worst: of all; both as a part of what rounding may do"
 # Whose examples are models, drawn within the claims.
 CLAIMED_AREAS = ("model", "cache", "perplexity")
 
 
 def head() -> str:
-    """The line above the outcomes."""
+    """The lines above the outcomes: what the numbers are, and the names of the columns."""
     counted = f"{'match':>6} {'tie':>5} {'refused':>8} {'mismatch':>9}"
-    return f"{'check':40} {'verdict':11} {counted} {'error':>7}"
+    return f"{UNITS}\n{'check':40} {'verdict':11} {counted} {'error':>7} {'worst':>7}"
 
 
 def line(outcome: Outcome) -> str:
-    """One outcome; error is the largest of the matches, as a part of what rounding may do.
+    """One outcome. error is the largest of the matches, worst that of all examples.
 
     Nothing where it is not offered: `summary` says so once.
     """
@@ -39,9 +42,26 @@ def line(outcome: Outcome) -> str:
         return ""
     n = outcome.counts
     counted = f"{n[MATCH]:6} {n[TIE]:5} {n[REFUSED]:8} {n[MISMATCH]:9}"
-    row = f"{outcome.check.name:40} {outcome.verdict:11} {counted} {outcome.error:7.3f}"
+    errors = f"{outcome.error:7.3f} {_short(worst_error(outcome))}"
+    row = f"{outcome.check.name:40} {outcome.verdict:11} {counted} {errors}"
     # What is done in place of a refusal stands under the numbers.
     return f"{row}\n    {outcome.says}" if outcome.says and outcome.verdict != LAX else row
+
+
+def worst_error(outcome: Outcome) -> float:
+    """The largest error of all examples, those that mismatch too; infinite for no numbers."""
+    return max((one.finding.error for one in outcome.seen), default=0.0)
+
+
+def _short(error: float) -> str:
+    """In seven places.
+
+    >>> [_short(error) for error in (0.25, 1234.5, 1234567.0, math.inf)]
+    ['  0.250', '1234.50', '1.2e+06', '      ∞']
+    """
+    if not math.isfinite(error):
+        return f"{'∞':>7}"
+    return f"{error:7.3f}" if error < 100 else f"{error:7.2f}" if error < 1e4 else f"{error:7.1e}"
 
 
 def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
@@ -104,13 +124,17 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
     subject = judgement.subject
     divergences = [_divergence_data(divergence) for divergence in judgement.divergences]
     return {
+        "schema": SCHEMA,
         "subject": subject.name,
         "dtype": subject.dtype,
         "verdict": judgement.verdict,
+        "strict": judgement.strict,
         "seed": judgement.seed,
+        "sizes": [size for size in SIZES if size in {o.check.size for o in judgement.outcomes}],
         "claims": as_plain(subject.claims),
         "not_claimed": list(subject.claims.left_out()),
         "refusals": _refusals_data(judgement),
+        "known_failures": _known_failures_data(judgement),
         "checks": [_outcome_data(outcome) for outcome in judgement.outcomes],
         "divergence": next(iter(divergences), None),
         "divergences": divergences,
@@ -183,15 +207,26 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
         "name": outcome.check.name,
         "asks": outcome.check.asks,
         "needs": outcome.check.needs,
+        "size": outcome.check.size,
         "verdict": outcome.verdict,
         "matches": n[MATCH],
         "ties": n[TIE],
         "refused": n[REFUSED],
         "mismatches": n[MISMATCH],
         "error": _number(outcome.error),
+        "worst": _number(worst_error(outcome)),
         "says": outcome.says,
         "example": repr(outcome.worst.example) if outcome.worst else None,
     }
+
+
+def _known_failures_data(judgement: Judgement) -> list[dict[str, str]]:
+    states = dict.fromkeys(judgement.failing_as_known, "fails")
+    states |= dict.fromkeys(judgement.outdated, "right")
+    return [
+        {"check": name, "reason": reason, "state": states.get(name, "not asked")}
+        for name, reason in judgement.known_failures.items()
+    ]
 
 
 def _refusals_data(judgement: Judgement) -> dict[str, Any] | None:

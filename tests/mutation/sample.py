@@ -3,7 +3,9 @@
 Cosmic Ray knows eleven replacements for one `+` and most of them fail at once, so a draw among all
 its mutants would be a draw among sums. Here a place in the source is drawn first, then one of the
 changes that can be made there. Left out are changes that no test can be asked about: those of type
-annotations, and what Python cannot compile.
+annotations, what Python cannot compile, and what computes the same: `is` for `==` of small numbers
+and of what is one object, `/` for the `*` of a signature, a function without its cache, and the
+sizes from which another kernel is faster.
 """
 
 import ast
@@ -17,6 +19,10 @@ from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 Span = tuple[tuple[int, int], tuple[int, int]]
+# Between two that are equal where numbers are small, or one object.
+ALIKE = ("_Eq_Is", "_Is_Eq", "_NotEq_IsNot", "_IsNot_NotEq")
+FASTER_FROM = "thresholds.py"  # each kernel is tested on both sides of each
+CACHES = ("functools.cache", "functools.lru_cache", "cached_property")
 # Ways to change one thing: "ReplaceBinaryOperator_Add_Sub" is of the first of these, and so on.
 KINDS = ("ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator")
 
@@ -26,14 +32,20 @@ def sample(tree: Path, folder: str, size: int, seed: int) -> list[WorkItem]:
 
     The same seed and source give the same sample, and a larger one begins with the smaller.
     """
-    modules = sorted(path for path in (tree / folder).rglob("*.py") if path.stat().st_size)
+    modules = sorted(
+        path
+        for path in (tree / folder).rglob("*.py")
+        if path.stat().st_size and path.name != FASTER_FROM
+    )
     places: dict[tuple[str, tuple[int, int], str], list[MutationSpec]] = {}
     for module in modules:
         source = module.read_text(encoding="utf-8")
         untested = list(annotations(source))
         for item in _all_work_items([module], {}):
             (mutation,) = item.mutations
-            if not any(begin <= mutation.start_pos < end for begin, end in untested):
+            if not _computes_the_same(mutation, source) and not any(
+                begin <= mutation.start_pos < end for begin, end in untested
+            ):
                 name = str(module.relative_to(tree))
                 places.setdefault((name, mutation.start_pos, _kind(mutation)), []).append(mutation)
     rng = random.Random(f"{seed} {folder}")
@@ -68,6 +80,16 @@ def annotations(source: str) -> Iterator[Span]:
             yield (expression.lineno, expression.col_offset), end
 
 
+def _computes_the_same(mutation: MutationSpec, source: str) -> bool:
+    name = mutation.operator_name
+    line = source.splitlines()[mutation.start_pos[0] - 1].strip()
+    return (
+        name.endswith(ALIKE)
+        or (name.endswith("RemoveDecorator") and any(cache in line for cache in CACHES))
+        or (name.endswith("_Mul_Div") and line == "*,")
+    )
+
+
 def _kind(mutation: MutationSpec) -> str:
     name = mutation.operator_name.rpartition("/")[2]
     return next((kind for kind in KINDS if name.startswith(kind)), name)
@@ -93,7 +115,8 @@ def tests_of(tree: Path, module: str) -> tuple[list[str], list[str]]:
     mirror = Path("tests", *(part.removeprefix("_") for part in path.parts))
     own = tree / mirror.with_name(f"test_{mirror.name}")
     package, mirrored = Path(*path.parts[:2]), Path(*mirror.parts[:3])
-    near = [module, *([str(own.relative_to(tree))] if own.exists() else [])]
+    # Its doctests last: pytest would import a module that it meets first a second time.
+    near = [*([str(own.relative_to(tree))] if own.exists() else []), module]
     return near, [str(package), str(mirrored)]
 
 

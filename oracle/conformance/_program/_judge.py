@@ -2,10 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -13,12 +13,13 @@ from oracle.adapters.own_process import SECONDS, isolated
 from oracle.adapters.program import command
 from oracle.adapters.subject import NoSubject, Subject
 from oracle.bounds._rounding import FORMATS
+from oracle.checkpoints import FORMATS as FORMATS_OF_FILES
 from oracle.conformance._catalogue import CHECKS, checks_at
 from oracle.conformance._check import Check
 from oracle.conformance._html import page
 from oracle.conformance._judge import Judgement, judge
 from oracle.conformance._known_failures import read_known_failures
-from oracle.conformance._outcome import RIGHT, UNDECIDED, WRONG
+from oracle.conformance._outcome import RIGHT, UNDECIDED, WRONG, Outcome
 from oracle.conformance._plots import require_matplotlib
 from oracle.conformance._program._arguments import count, seconds, seed
 from oracle.conformance._readings import lines
@@ -26,6 +27,7 @@ from oracle.conformance._replay import save_failures
 from oracle.conformance._sizes import DEFAULT, SIZES
 from oracle.conformance._table import as_data, head, line, summary
 
+Judging: TypeAlias = Callable[[Callable[[Outcome], None]], Judgement]
 EXIT = {RIGHT: 0, WRONG: 1, UNDECIDED: 3}
 USAGE, EXIT_LAX, EXIT_OUTDATED = 2, 4, 6
 ABOUT = """Judge a GPT-2, or the parts of one. What it does not offer is not judged. Exit code:
@@ -41,6 +43,13 @@ def add(commands: Any) -> None:
     option = parser.add_argument
     option("subject", nargs="?", help="as in mypackage.adapter:subject")
     option("--command", metavar="LINE", help="a program that answers JSON lines (no shell)")
+    option("--format", choices=FORMATS_OF_FILES, default="safetensors", help="of {checkpoint}")
+    option("--checkpoint", metavar="FOLDER", help="a real model, to hold the subject to")
+    option("--prompts", metavar="FILE", help="a text that prompts for the checkpoint are cut from")
+    option("--openai", metavar="URL", help="a completions endpoint with the checkpoint loaded")
+    option("--model", metavar="NAME", help="what the endpoint calls the checkpoint")
+    option("--api-key-env", metavar="VARIABLE", help="the environment variable with its key")
+    option("--request", metavar="JSON", help="fields that go with every request to it")
     option("--only", nargs="+", metavar="PATTERN", help='checks, as in "model/*"')
     option("--sizes", choices=SIZES, default=DEFAULT, help=f"how large, with all below ({DEFAULT})")
     option("--examples", type=count, metavar="N", help="how many for each check")
@@ -65,21 +74,11 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 def run(given: argparse.Namespace) -> int:
-    checks = checks_of(given)
-    known_failures = known_failures_of(given)
-    look_ahead(given)
-    with subject_of(given) as subject:
+    """Judge what is named, say and write what comes of it: the exit code."""
+    with judging_of(given) as (subject, judging):
         if not given.quiet:
             _show(head())
-        found = judge(
-            subject,
-            checks,
-            count=given.examples,
-            seed=given.seed,
-            strict=given.strict,
-            known_failures=known_failures,
-            on_outcome=lambda outcome: None if given.quiet else _show(line(outcome)),
-        )
+        found = judging(lambda outcome: None if given.quiet else _show(line(outcome)))
         read = lines(subject, found.divergence) if found.divergence else []
     if given.quiet:
         _show("\n".join(line(o) for o in found.outcomes if o.verdict in (WRONG, UNDECIDED)))
@@ -92,6 +91,36 @@ def run(given: argparse.Namespace) -> int:
     return EXIT.get(found.verdict, USAGE)
 
 
+@contextmanager
+def judging_of(given: argparse.Namespace) -> Iterator[tuple[Subject, Judging]]:
+    """The subject and what judges it, told what to call with each outcome."""
+    if given.checkpoint or given.openai:
+        from oracle.engines._command_line import held_to_checkpoint
+
+        look_ahead(given)
+        with held_to_checkpoint(given) as pair:
+            yield pair
+        return
+    if given.prompts:
+        raise NoSubject("--prompts are for a real model; name it too, with --checkpoint FOLDER")
+    checks = checks_of(given)
+    known_failures = known_failures_of(given)
+    look_ahead(given)
+    with subject_of(given) as subject:
+        yield (
+            subject,
+            lambda on_outcome: judge(
+                subject,
+                checks,
+                count=given.examples,
+                seed=given.seed,
+                strict=given.strict,
+                known_failures=known_failures,
+                on_outcome=on_outcome,
+            ),
+        )
+
+
 def checks_of(given: argparse.Namespace) -> Sequence[Check]:
     """The checks that are asked. Raises NoSubject where there is none."""
     checks = checks_at(given.sizes, given.only or ())
@@ -99,6 +128,10 @@ def checks_of(given: argparse.Namespace) -> Sequence[Check]:
         names = ", ".join(check.name for check in checks_at(given.sizes))
         asked = f"--only {' '.join(given.only)}"
         raise NoSubject(f"no check fits {asked}; they are {names}, at --sizes {given.sizes}")
+    if _on_files(given):
+        from oracle.engines._command_line import few_models
+
+        return few_models(checks, given.examples)
     return checks
 
 
@@ -128,11 +161,20 @@ def subject_of(given: argparse.Namespace) -> AbstractContextManager[Subject]:
     """The subject that is named, once the context is entered. Raises NoSubject if it is not one."""
     if bool(given.subject) == bool(given.command):
         raise NoSubject('name one subject: module:attribute, or --command "program arguments"')
+    if _on_files(given):
+        from oracle.engines._command_line import engine_of_command
+
+        return engine_of_command(given)
     if given.command:
         return command(given.command, seconds=given.seconds)
     options = {"dtype": given.dtype, "device": given.device}
     chosen = {name: value for name, value in options.items() if value is not None}
     return isolated(given.subject, seconds=given.seconds, **chosen)
+
+
+def _on_files(given: argparse.Namespace) -> bool:
+    """Whether the command is an engine's, which is started on the file of each model."""
+    return bool(given.command) and "{checkpoint}" in given.command
 
 
 def write_reports(given: argparse.Namespace, found: Judgement, read: Sequence[str]) -> None:

@@ -136,6 +136,18 @@ def test_both_contexts_grow_by_the_same_tokens():
     ]
 
 
+def test_an_assistant_is_led_away_from_the_same_prompt():
+    def counting(history):
+        return np.eye(6)[(history[-1] + 1) % 6].tolist()
+
+    settings = Settings(guidance_scale=2.0, max_length=6, num_assistant_tokens=2)
+    model, assistant = Toy(counting), Toy(counting)
+    result = generate(model, [[0]], settings, negative_prompt=[[5, 0]], assistant=assistant)
+    assert result.sequences == [[0, 1, 2, 3, 4, 5]]
+    assert ((5, 0),) in assistant.calls
+    assert ((0,),) in assistant.calls
+
+
 @pytest.mark.parametrize("column", [0, 1])
 def test_what_only_the_negative_prompt_rules_out_stays_finite(column):
     negative = np.array([[0.0, 0.0]])

@@ -111,3 +111,10 @@ def test_a_tree_is_shown_in_a_few_lines_and_equal_to_itself_alone():
         assert len({node, node}) == 1
     assert one != other
     assert re.search(r"wte=Embedding\(\d+ × \d+, float64\), .* h=\d+ blocks, ", repr(one))
+
+
+def test_parameters_equal_themselves_alone():
+    one, other = parameters(SMALL), parameters(SMALL)
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2

@@ -94,3 +94,10 @@ def test_nan_spreads_over_its_row_only(form, temperature):
 @FORMS
 def test_an_empty_batch_stays_empty(form):
     assert form(np.ones((0, 3), np.float32)).shape == (0, 3)
+
+
+@FORMS
+def test_the_temperature_is_one_where_none_is_given(form):
+    x = np.log([0.5, 0.25, 0.25])
+    assert np.array_equal(form(x), form(x, temperature=1.0))
+    assert not np.array_equal(form(x), form(x, temperature=0.0))

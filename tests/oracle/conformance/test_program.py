@@ -115,7 +115,10 @@ def test_dtype_is_handed_on(oracle):
         (["judge", "clean"], "clean offers nothing to judge"),
         (["vectors", "clean.py"], "clean.py"),
         (["judge", "wrong", "--dtype", "float16"], "wrong takes no dtype"),
-        (["judge", "wrong", "--only", "nothing/*"], "no check fits --only nothing/*; they are"),
+        (
+            ["judge", "wrong", "--only", "nothing/*"],
+            "no check fits --only nothing/* at --sizes borders; they are",
+        ),
         (["judge", "wrong", "--device", "cuda"], "no GPU is to be had here, so nothing was"),
         (["judge", "--command", "no-such-program-here"], "no-such-program-here"),
         (["judge", "wrong", "--html", "no/such/folder.html"], "no/such"),
@@ -157,18 +160,30 @@ def test_vectors_are_written(oracle, tmp_path):
     assert (tmp_path / "out/vectors/index.json").exists()
 
 
+RELU_FOR_GELU = """
+def relu(x):
+    return x * (x > 0)
+name, ops = "theirs", {"relu": relu, "gelu": relu}
+"""
+
+
 def test_known_failures_do_not_make_it_wrong(told, tmp_path):
-    (tmp_path / "known.txt").write_text("model/logits: a bias, issue 3\n")
-    asked = ("judge", "wrong", "--only", "model/logits", "--examples", "8", "--seed", "0")
+    (tmp_path / "kernels.py").write_text(RELU_FOR_GELU)
+    (tmp_path / "known.txt").write_text("ops/gelu: a ReLU, issue 3\n")
+    asked = ("judge", "kernels", "--sizes", "toy", "--examples", "20")
     code, shown, _ = told(*asked, "--xfail", "known.txt", "--json", "o.json")
     assert code == 0
     assert "theirs, float32: RIGHT but for 1 known failure\n" in shown
-    assert "known to fail: model/logits, a bias, issue 3" in shown
+    assert "known to fail: ops/gelu, a ReLU, issue 3" in shown
+    report = json.loads((tmp_path / "o.json").read_text())
+    known = {"check": "ops/gelu", "reason": "a ReLU, issue 3", "state": "fails"}
+    assert (report["verdict"], report["known_failures"]) == ("right", [known])
 
 
 def test_a_known_failure_that_is_right_is_told(told, tmp_path):
-    (tmp_path / "known.txt").write_text("model/logits: once\n")
-    asked = ("judge", "clean:subject", "--only", "model/logits", "--examples", "3")
+    (tmp_path / "kernels.py").write_text(RELU_FOR_GELU)
+    (tmp_path / "known.txt").write_text("ops/relu: once\n")
+    asked = ("judge", "kernels", "--only", "ops/relu", "--examples", "3")
     code, shown, _ = told(*asked, "--xfail", "known.txt")
     assert code == 6
-    assert "model/logits is right, though it is known to fail (once): take its line out" in shown
+    assert "ops/relu is right, though it is known to fail (once): take its line out" in shown

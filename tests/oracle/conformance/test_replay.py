@@ -123,6 +123,21 @@ def test_every_kind_of_example_is_replayed_alone(check, tmp_path, monkeypatch, c
         assert not right, says
 
 
+def test_of_many_sizes_the_one_that_is_wrong_is_replayed(tmp_path, monkeypatch, capsys):
+    def broken_from_513(x):
+        return np.where(np.arange(x.shape[-1]) > 512, 0, x * (x > 0)).astype(x.dtype)
+
+    subject = guarded(replace(CLEAN, ops={"relu": broken_from_513}))
+    data, script = save_failures(judged(subject, "ops/relu-wide", count=1), tmp_path)
+    with safe_open(data, "np") as file:
+        assert file.get_tensor("arguments.x").shape[-1] > 513
+        assert file.get_tensor("answer").shape == file.get_tensor("reference").shape
+    right, says = replayed(script, as_module(CLEAN), monkeypatch, capsys)
+    assert right, says
+    right, says = replayed(script, as_module(subject), monkeypatch, capsys)
+    assert not right, says
+
+
 def test_a_script_needs_numpy_and_the_standard_library():
     from oracle.conformance import _replay_scripts as scripts
 
