@@ -17,6 +17,7 @@ import pytest
 OPTIONS = {
     "subject": ("MODULE:ATTRIBUTE", "a Python object to judge"),
     "command": ("LINE", "a program to judge, which answers JSON lines"),
+    "format": ("FORMAT", "of the file in place of {checkpoint} in the command"),
     "only": ("LIST", 'some checks, as in "model/*"; may be given several times'),
     "sizes": ("SIZE", "how large the models are: toy, borders or gpt2"),
     "examples": ("N", "how many for each check"),

@@ -49,6 +49,8 @@ class WrongOp(AssertionError):  # noqa: N818
     arguments: those of the smallest example that shows it, by name; empty where it is undecided.
     """
 
+    __module__ = "oracle"  # as its readers call it
+
     def __init__(self, says: str, arguments: Mapping[str, Any]) -> None:
         super().__init__(says)
         self.arguments = arguments
@@ -87,7 +89,7 @@ def check_op(
     >>> check_op("relu", abs, examples=20)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    oracle.conformance._check_op.WrongOp: relu(x) in float32 is wrong for ... of 20 examples of seed 0. The smallest:
+    oracle.WrongOp: relu(x) in float32 is wrong for ... of 20 examples of seed 0. The smallest:
         x = array([[...]], dtype=float32)
     at [0, ...] it gave ...; it is 0 ± 0
     """  # noqa: E501

@@ -2,6 +2,7 @@
 
 import functools
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -10,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException
+from hypothesis.errors import HypothesisException, HypothesisWarning
 
 try:
     from hypothesis.internal.conjecture import providers
@@ -97,7 +98,9 @@ def _explore(
     def each(example: Any) -> None:
         visit(example)
 
-    with _nothing_of_other_modules(), _seeded_with(seed):
+    with _nothing_of_other_modules(), _seeded_with(seed), warnings.catch_warnings():
+        # It writes down what fails, and warns that large arrays are long.
+        warnings.simplefilter("ignore", HypothesisWarning)
         each()
 
 

@@ -107,6 +107,12 @@ def test_a_bug_that_only_large_arrays_show_is_told_by_its_size():
     assert f"\nwidth {width}: at [0, 64] it gave 0; it is " in str(caught.value)
 
 
+def test_nothing_is_said_of_hypothesis(recwarn):
+    with pytest.raises(oracle.WrongOp):
+        oracle.check_op("relu", lambda x: np.where(x.shape[-1] > 1000, 0, x * (x > 0)))
+    assert not list(recwarn)
+
+
 def test_the_arguments_of_the_failure_come_with_it():
     with pytest.raises(oracle.WrongOp) as caught:
         oracle.check_op("layer_norm", bessel, examples=60, sizes="toy")
