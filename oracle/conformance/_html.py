@@ -30,7 +30,11 @@ def page(judgement: Judgement, *, lines: Sequence[str] = ()) -> str:
         lines=lines,
         largest={name: number(value) for name, value in largest.items()},
         not_offered=[c["name"] for c in data["checks"] if c["verdict"] == NOT_OFFERED],
-        near=[dict(s, source=linked(s["source"])) for s in data["suspects"] if s["reproduces"]],
+        near=[
+            dict(s, source=linked(s["source"]))
+            for s in data["suspects"]
+            if s["reproduces"] or s["nearest"]
+        ],
         tried=len(judgement.suspects),
         # Made here, of numbers and the names of our own checks, so not to be escaped again.
         depths=plots.by_depth(judgement.by_depth),

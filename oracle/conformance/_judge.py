@@ -13,7 +13,8 @@ from oracle.adapters.subject import Subject
 from oracle.conformance._catalogue import checks_at
 from oracle.conformance._check import MISMATCH, Check
 from oracle.conformance._checks import model
-from oracle.conformance._diagnosis import Suspect, suspects
+from oracle.conformance._diagnosis import Diagnosis, Suspect, diagnoses
+from oracle.conformance._evidence import Piece
 from oracle.conformance._explore import fresh_seed
 from oracle.conformance._localise import Divergence, depths, localise_all
 from oracle.conformance._model_examples import ModelExample, not_logits
@@ -26,6 +27,7 @@ from oracle.conformance._outcome import (
     WRONG,
     Outcome,
     Seen,
+    look,
     run,
 )
 from oracle.conformance._strictness import Strictness, strictness
@@ -41,7 +43,8 @@ class Judgement:
 
     divergences: where the model goes wrong, the first place first, where its logits are; further
     ones where more than one part is wrong. by_depth: for that model with 0, 1, 2 … layers, the
-    largest error and what rounding allows. suspects: the known bugs, the likeliest first. seed: of
+    largest error and what rounding allows. suspects: the known bugs, the likeliest first;
+    diagnoses: the same for each family of bugs in which something is wrong. seed: of
     the examples. strict: whether to answer where there is no answer is wrong. known_failures:
     checks that may be wrong, with reasons. about: versions, device and time.
     """
@@ -55,6 +58,7 @@ class Judgement:
     about: dict[str, Any] = field(default_factory=dict)
     strict: bool = False
     known_failures: Mapping[str, str] = field(default_factory=dict)
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
     def divergence(self) -> Divergence | None:
@@ -140,14 +144,24 @@ def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
     failing = [s.example for s in seen if s.finding.verdict == MISMATCH and _answered(s)]
     numeric = [outcome for outcome in outcomes if not outcome.check.refusals]
     deepest = max(failing, key=_layers, default=None)
+    divergences = localise_all(subject, failing, dtype=subject.dtype) if failing else ()
+    places = _places(subject, divergences)
+    named = diagnoses(numeric, subject.dtype, MUTANTS, subject=subject, more=places)
     return Judgement(
         subject,
         tuple(outcomes),
-        localise_all(subject, failing, dtype=subject.dtype) if failing else (),
+        divergences,
         tuple(depths(subject, deepest, dtype=subject.dtype)) if deepest else (),
-        tuple(suspects(numeric, subject.dtype, MUTANTS)),
+        tuple(suspect for diagnosis in named for suspect in diagnosis.suspects),
         about=about(),
+        diagnoses=tuple(named),
     )
+
+
+def _places(subject: Subject, divergences: Sequence[Divergence]) -> list[Piece]:
+    """The examples on which the model first goes wrong: where one part alone is awake."""
+    check = model.CHECKS[0]
+    return [Piece(check, look(check, subject, place.example)) for place in divergences]
 
 
 def _answered(seen: Seen) -> bool:

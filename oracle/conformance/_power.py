@@ -18,7 +18,7 @@ from oracle.adapters import pytorch
 from oracle.adapters.subject import FUNCTIONS, Subject
 from oracle.conformance._catalogue import CHECKS, named
 from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
-from oracle.conformance._diagnosis import family
+from oracle.conformance._evidence import family
 from oracle.conformance._explore import collect
 from oracle.conformance._outcome import ask, compared, look
 from oracle.mutants._catalogue import MUTANTS

@@ -6,7 +6,7 @@ from typing import Any
 
 from oracle.adapters.claims import as_plain
 from oracle.conformance._check import MATCH, MISMATCH, REFUSED, TIE
-from oracle.conformance._diagnosis import HOPELESS
+from oracle.conformance._diagnosis import Diagnosis, Suspect
 from oracle.conformance._judge import Judgement
 from oracle.conformance._localise import Divergence
 from oracle.conformance._outcome import (
@@ -149,9 +149,20 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
                 "source": s.mutant.source,
                 "distance": _number(s.distance),
                 "reproduces": s.reproduces,
+                "nearest": s.nearest,
+                "explained": s.explained,
+                "failing": s.failing,
+                "contradicted": s.contradicted,
+                "passing": s.passing,
+                "share": _number(s.share),
+                "leaves": _number(s.leaves),
+                "alike": list(s.alike),
             }
             for s in judgement.suspects
-            if s.distance < HOPELESS
+        ],
+        "families": [
+            {"name": d.family, "failing": d.failing, "tried": d.tried, "named": _ids(d)}
+            for d in judgement.diagnoses
         ],
         "about": judgement.about,
     }
@@ -189,16 +200,41 @@ def _not_offered(judgement: Judgement) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _ids(diagnosis: Diagnosis) -> list[str]:
+    return [suspect.mutant.id for suspect in diagnosis.named]
+
+
 def _suspects(judgement: Judgement) -> list[str]:
-    near = [s for s in judgement.suspects if s.reproduces]
-    lines = [
-        f"behaves like {s.mutant.id}, within {s.distance:.2g} of what rounding may do: "
-        f"{s.mutant.bug}{f' ({s.mutant.source})' if s.mutant.source else ''}"
-        for s in near[:SUSPECTS_SHOWN]
-    ]
-    if not judgement.suspects:
-        return []
-    return lines or [f"none of the {len(judgement.suspects)} known bugs tried reproduces it"]
+    """What each family of bugs says: the name, the nearest known bug, or that none fits."""
+    lines = []
+    for diagnosis in judgement.diagnoses:
+        lines += [_name(suspect) for suspect in diagnosis.named[:SUSPECTS_SHOWN]]
+        if not diagnosis.named:
+            lines.append(
+                f"{diagnosis.family}: none of the {diagnosis.tried} known bugs tried reproduces it"
+            )
+    return lines
+
+
+def _name(suspect: Suspect) -> str:
+    """The bug in one line, and how much of the evidence it accounts for.
+
+    >>> from oracle.mutants import named
+    >>> print(_name(Suspect(named("last-layer-skipped"), 0.25)))
+    behaves like last-layer-skipped, within 0.25 of what rounding may do: the last layer is left out
+    """
+    mutant = suspect.mutant
+    bug = f"{mutant.bug}{f' ({mutant.source})' if mutant.source else ''}"
+    of = f"{suspect.explained} of {suspect.failing} examples that fail"
+    if suspect.contradicted:
+        of += f", though not for {suspect.contradicted} that are right"
+    if not suspect.reproduces:
+        return f"nearest known bug: {mutant.id}, which accounts for {of}: {bug}"
+    within = f"within {suspect.distance:.2g} of what rounding may do"
+    if suspect.share < 1:
+        within += f" for {of}"
+    alike = f"; nothing tells it from {', '.join(suspect.alike)}" if suspect.alike else ""
+    return f"behaves like {mutant.id}, {within}: {bug}{alike}"
 
 
 def _outcome_data(outcome: Outcome) -> dict[str, Any]:

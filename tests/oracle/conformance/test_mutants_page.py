@@ -8,7 +8,7 @@ from oracle.adapters import pytorch
 from oracle.conformance import _power as power
 from oracle.conformance._catalogue import CHECKS, named
 from oracle.conformance._check import MISMATCH
-from oracle.conformance._diagnosis import family
+from oracle.conformance._evidence import family
 from oracle.conformance._explore import collect
 from oracle.conformance._mutants_page import page, seen_of
 from oracle.conformance._outcome import look
