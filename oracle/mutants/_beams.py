@@ -56,8 +56,8 @@ def _scored(length: Callable[..., float]) -> dict[str, Any]:
     """Hypotheses that are scored by length(beam, how it stopped)."""
 
     def hypothesis(search: Any, group: Any, beam: Any, stopped: str) -> Any:
-        found = _hypothesis(search, group, beam, stopped)
-        return replace(found, score=search.score(beam.total, length(beam, stopped)))
+        true = _hypothesis(search, group, beam, stopped)
+        return replace(true, score=search.score(beam.total, length(beam, stopped)))
 
     return {f"{_BEAMS}.hypothesis": hypothesis, f"{_HYPOTHESES}.hypothesis": hypothesis}
 
@@ -94,10 +94,10 @@ def _stops_as(**settings: Any) -> dict[str, Any]:
 
 
 def _wrong_beam_at_eos(search: Any, running: Any, totals: Any, i: int) -> Any:
-    found = _candidate(search, running, totals, i)
-    if found is None or found.finish != "eos":
-        return found
-    return found._replace(beam=(found.beam + 1) % len(running))
+    candidate = _candidate(search, running, totals, i)
+    if candidate is None or candidate.finish != "eos":
+        return candidate
+    return candidate._replace(beam=(candidate.beam + 1) % len(running))
 
 
 _candidates = candidates.candidates
@@ -124,11 +124,11 @@ def _taken_stays() -> Callable[..., None]:
             memory[id(prompt)] = torch.zeros_like(scores[0])
         before = memory.setdefault(id(prompt), torch.zeros_like(scores[0]))
 
-        def process(settings: Any, rows: Any, some: Tensor, *, taken: Any, **more: Any) -> Any:
+        def process(settings: Any, rows: Any, scores: Tensor, *, taken: Any, **more: Any) -> Any:
             full = taken if taken is None else taken + before
             if taken is not None:
                 last.append(taken[0].clone())
-            return _process(settings, rows, some, taken=full, **more)
+            return _process(settings, rows, scores, taken=full, **more)
 
         last: list[Tensor] = []
         with mock.patch.object(beams, "process", process):
@@ -144,19 +144,19 @@ def _replaced(totals: Tensor, uniforms: Sequence[float]) -> tuple[list[int], flo
     if not (flat > -math.inf).any():
         return [], math.inf
     column = torch.tensor(list(uniforms), dtype=torch.float64)
-    found = choice.draw(flat.expand(len(column), -1), column)[0].tolist()
-    return sorted(found, key=lambda i: (-flat[i].item(), i)), math.inf
+    drawn = choice.draw(flat.expand(len(column), -1), column)[0].tolist()
+    return sorted(drawn, key=lambda i: (-flat[i].item(), i)), math.inf
 
 
 def _drawn_order(totals: Tensor, uniforms: Sequence[float]) -> tuple[list[int], float]:
     """Candidates stay in the order in which they were drawn."""
-    left, found = totals.flatten()[None].clone(), []
+    left, drawn = totals.flatten()[None].clone(), []
     for u in uniforms:
         if not (left > -math.inf).any():
             break
-        found.append(int(choice.draw(left, torch.tensor([u], dtype=torch.float64))[0]))
-        left[0, found[-1]] = -math.inf
-    return found, math.inf
+        drawn.append(int(choice.draw(left, torch.tensor([u], dtype=torch.float64))[0]))
+        left[0, drawn[-1]] = -math.inf
+    return drawn, math.inf
 
 
 def _likeliest(totals: Tensor, uniforms: Sequence[float]) -> tuple[list[int], float]:
@@ -165,19 +165,19 @@ def _likeliest(totals: Tensor, uniforms: Sequence[float]) -> tuple[list[int], fl
 
 def _forgetful_progress(text: Any, constraints: Any) -> int:
     """A phrase starts again from nothing at a token that does not go on with it."""
-    found = 0
+    progress = 0
     for phrases in constraints:
         longest = max(map(len, phrases))
         done = any(holds(text, phrase) for phrase in phrases)
         at = 0
         for token in text:
             at = at + 1 if at < len(phrases[0]) and token == phrases[0][at] else 0
-        found += longest if done else at
-    return found
+        progress += longest if done else at
+    return progress
 
 
-def _one_bank(some: Any, number: int) -> Any:
-    return sorted(some, key=lambda c: (-c.total, c.beam, c.token))[:number]
+def _one_bank(ranked_candidates: Any, number: int) -> Any:
+    return sorted(ranked_candidates, key=lambda c: (-c.total, c.beam, c.token))[:number]
 
 
 def _prompt_counts(row: Any, settings: Any) -> Any:
@@ -189,8 +189,8 @@ def _any_constraint(text: Any, constraints: Any) -> bool:
     return not constraints or any(holds(text, phrase) for phrase in phrases)
 
 
-def _by_score(some: Any) -> Any:
-    return sorted(some, key=lambda h: (-h.score, h.step))
+def _by_score(finished: Any) -> Any:
+    return sorted(finished, key=lambda h: (-h.score, h.step))
 
 
 def _raw_logits(lm: Any, rows: Any, settings: Any, *, beams: bool) -> Any:

@@ -15,8 +15,8 @@ from oracle.ops._linear import linear
 _TANH_FORMS = ("gelu_new", "gelu_pytorch_tanh")
 
 
-def _plus(found: Tensor, bias: Tensor | None) -> Tensor:
-    return found if bias is None else found + bias
+def _plus(product: Tensor, bias: Tensor | None) -> Tensor:
+    return product if bias is None else product + bias
 
 
 def _reversed(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -66,8 +66,8 @@ def _forward(call: Call) -> model.Output:
         scale = 1 / math.sqrt(q.shape[-1]) if c["scale_attn_weights"] else 1.0
         scale /= i + 1 if c["scale_attn_by_inverse_layer_idx"] else 1
         scores = np.where(looks[:, None], q @ k.swapaxes(2, 3) * scale, -np.inf)
-        found = (_softmax(scores) @ v).swapaxes(1, 2).reshape(x.shape)
-        x = x + affine(f"h.{i}.attn.c_proj", found)
+        seen = (_softmax(scores) @ v).swapaxes(1, 2).reshape(x.shape)
+        x = x + affine(f"h.{i}.attn.c_proj", seen)
         inner = _act(c["activation_function"], affine(f"h.{i}.mlp.c_fc", norm(f"h.{i}.ln_2", x)))
         x = x + affine(f"h.{i}.mlp.c_proj", inner)
         keys.append(k)

@@ -44,10 +44,10 @@ def _shifted(by: int) -> Callable[..., Tensor]:
     def score(weights: Any, config: Any, row: Tensor, window: Window) -> Tensor:
         read = row[window.start : window.stop]
         with torch.no_grad():
-            found = log_softmax(model.logits(weights, config, read[None])[0])
+            log_p = log_softmax(model.logits(weights, config, read[None])[0])
         places = torch.arange(window.start, window.stop) + 1 + by
         targets = row[places.clamp(max=len(row) - 1)]
-        return found[torch.arange(len(read)), targets][-window.scored :]
+        return log_p[torch.arange(len(read)), targets][-window.scored :]
 
     return score
 
@@ -79,23 +79,23 @@ def _first_from_nothing(parts: Sequence[Tensor]) -> Tensor:
 
 def _first_twice(weights: Any, config: Any, row: Tensor, window: Window) -> Tensor:
     """The first token is predicted from itself."""
-    found = _score(weights, config, row, window)
+    log_p = _score(weights, config, row, window)
     if window.start:
-        return found
+        return log_p
     read = row[:1]
     with torch.no_grad():
         before = log_softmax(model.logits(weights, config, read[None])[0, 0])[row[0]]
-    return torch.cat([before[None], found])
+    return torch.cat([before[None], log_p])
 
 
 def _no_carry(length: int, n_positions: int, stride: int) -> list[Window]:
     """Each window scores only what it predicts within itself: its last token predicts nothing."""
-    found = []
+    cut = []
     for window in _windows(length, n_positions, stride):
         inside = window.stop - window.start == n_positions
         stop = window.stop - 1 if inside and n_positions > 1 else window.stop
-        found.append(Window(window.start, stop, max(1, window.scored - (window.stop - stop))))
-    return found
+        cut.append(Window(window.start, stop, max(1, window.scored - (window.stop - stop))))
+    return cut
 
 
 def _target_inside(length: int, n_positions: int, stride: int) -> list[Window]:
@@ -106,8 +106,8 @@ def _target_inside(length: int, n_positions: int, stride: int) -> list[Window]:
 
 def _second_half(length: int, n_positions: int, stride: int) -> list[Window]:
     """Windows side by side, of each of which only the second half is scored."""
-    found = _windows(length, n_positions, n_positions)
-    return [replace(w, scored=(w.stop - w.start + 1) // 2) for w in found]
+    side_by_side = _windows(length, n_positions, n_positions)
+    return [replace(w, scored=(w.stop - w.start + 1) // 2) for w in side_by_side]
 
 
 def _each_window_alone(parts: Sequence[Tensor]) -> Tensor:

@@ -24,8 +24,8 @@ def _linear_in(kind: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """An affine map whose operands pass through `kind` first."""
 
     def narrow(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        found = linear(kind(x), kind(weight)).to(x.dtype)
-        return found if bias is None else found + bias
+        product = linear(kind(x), kind(weight)).to(x.dtype)
+        return product if bias is None else product + bias
 
     return narrow
 

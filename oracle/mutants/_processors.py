@@ -45,8 +45,8 @@ def filter_bug(
     """A mutant whose filter keeps what kept(scores, value, least) says."""
 
     def act(scores: Tensor, value: float, *, least: int = 1) -> tuple[Tensor, Tensor]:
-        found = kept(scores, value, least)
-        return found, torch.full_like(scores[:, 0], NEVER)
+        mask = kept(scores, value, least)
+        return mask, torch.full_like(scores[:, 0], NEVER)
 
     table = {"oracle.decoding._pipeline.FILTERS": filters.FILTERS | {name: act}}
     return processor_bug(id, bug, source, table, effect=effect, severity=severity)

@@ -72,8 +72,8 @@ def _longest_match(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[st
 
 
 def _one_pass(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
-    known = {pair for pair in itertools.pairwise(symbols) if pair in ranks}
-    for pair in sorted(known, key=lambda pair: ranks[pair]):
+    joinable = {pair for pair in itertools.pairwise(symbols) if pair in ranks}
+    for pair in sorted(joinable, key=lambda pair: ranks[pair]):
         symbols = tokenizer.join_pair(symbols, pair)
     return list(symbols)
 
@@ -81,8 +81,8 @@ def _one_pass(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
 def _join_once(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
     """Each pair is joined where it stands first, and then not looked at again."""
     symbols, ranks = list(symbols), dict(ranks)
-    while known := [pair for pair in itertools.pairwise(symbols) if pair in ranks]:
-        pair = min(known, key=ranks.__getitem__)
+    while joinable := [pair for pair in itertools.pairwise(symbols) if pair in ranks]:
+        pair = min(joinable, key=ranks.__getitem__)
         place = list(itertools.pairwise(symbols)).index(pair)
         symbols[place : place + 2] = ["".join(pair)]
         del ranks[pair]
@@ -141,8 +141,8 @@ def _alphabet(*printable: int) -> Callable[[], tuple[str, ...]]:
     """The alphabet when these bytes, too, stand for themselves."""
     itself = [b for b, c in enumerate(_byte_alphabet()) if ord(c) == b or b in printable]
     others = [byte for byte in range(256) if byte not in itself]
-    found = tuple(chr(b) if b in itself else chr(256 + others.index(b)) for b in range(256))
-    return lambda: found
+    characters = tuple(chr(b) if b in itself else chr(256 + others.index(b)) for b in range(256))
+    return lambda: characters
 
 
 def _clean_up(text: str) -> str:

@@ -29,16 +29,16 @@ def parts(mutant: Mutant) -> frozenset[Part] | None:
     >>> sorted(parts(named("silu-for-gelu")))[0]
     ('oracle.model.ACTIVATIONS', 'gelu')
     """
-    found: set[Part] = set()
+    changed: set[Part] = set()
     for target, replacement in mutant.replaces.items():
         true = resolve_name(target)
         if isinstance(true, FUNCTIONS):
-            found.add((target, None))
+            changed.add((target, None))
         elif _is_table(true) and list(true) == list(replacement):
-            found |= {(target, key) for key in true if replacement[key] is not true[key]}
+            changed |= {(target, key) for key in true if replacement[key] is not true[key]}
         else:
             return None
-    return frozenset(found)
+    return frozenset(changed)
 
 
 @contextmanager

@@ -21,8 +21,8 @@ def _where(
     """A `forward` in which tensors are changed whose names end in `ends`: change(tensor, c)."""
 
     def run(call: Call) -> model.Output:
-        found = {n: change(w, call.c) if n.endswith(ends) else w for n, w in call.weights.items()}
-        return call.run(weights=found)
+        weights = {n: change(w, call.c) if n.endswith(ends) else w for n, w in call.weights.items()}
+        return call.run(weights=weights)
 
     return changed(run)
 
