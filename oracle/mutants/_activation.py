@@ -106,7 +106,7 @@ MUTANTS: tuple[Mutant, ...] = (
     model_bug(
         "relu-for-gelu",
         "ReLU for GELU",
-        "",
+        "PaddlePaddle/PaddleNLP#1048",
         effect="logits off by 9.4, perplexity × 5",
         severity="text",
         ACTIVATIONS=_with(torch.relu, _GELUS),

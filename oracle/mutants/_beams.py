@@ -366,7 +366,7 @@ MUTANTS: tuple[Mutant, ...] = (
     decoder_bug(
         "diverse-no-penalty",
         "the diversity penalty does not act",
-        "",
+        "NVIDIA/TensorRT-LLM#1707",
         {"oracle.decoding._processors.diversity_penalty": lambda s, taken, penalty: s},
         effect="all groups give the same text",
         severity="text",
