@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oracle.adapters.answers import array
 from oracle.adapters.guard import DIED, HUNG, Misbehaviour
 from oracle.adapters.subject import Subject
+from oracle.bounds._noise import FACTOR
 from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
 from oracle.conformance._outcome import (
     MOST_DEATHS,
@@ -32,6 +33,7 @@ from oracle.engines._verdicts import (
 
 GREEDY_TOKENS = 24
 DRAWS = 500
+WHAT = "log-probability"
 # How tokens are drawn: as they come, with all the rest made unlikelier, from a few.
 SAMPLERS: tuple[dict[str, Any], ...] = (
     {"temperature": 1.0},
@@ -189,7 +191,7 @@ def _judge_log_probabilities(reference: Reference, prompt: Prompt, answer: Any) 
     row = reference.row(prompt)
     wanted = row.log_probabilities[np.arange(len(prompt) - 1), prompt[1:]]
     allowed = row.allowed_log_probability
-    return judge_numbers(answer, wanted, allowed, what="log-probability", first=1)
+    return judge_numbers(answer, wanted, allowed, what=WHAT, first=1, floors=2 * FACTOR)
 
 
 def _stepped(subject: LoadedEngine, row: Prompt) -> Any:

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from oracle.bounds._noise import FACTOR
 from oracle.bounds._rounding import Array
 from oracle.conformance._check import MATCH, MISMATCH, Finding
 from oracle.engines._endpoint import Choice
 from oracle.engines._reference import Row
 from oracle.engines._text_verdicts import REPLACED, Texts
 from oracle.engines._verdicts import judge_numbers, noise_floors
+
+WHAT = "log-probability"
 
 
 def judge_logprobs(texts: Texts, prompt: Sequence[int], answer: Choice) -> Finding:
@@ -32,7 +35,7 @@ def judge_logprobs(texts: Texts, prompt: Sequence[int], answer: Choice) -> Findi
     wanted = row.log_probabilities[places, generated]
     given = np.array([math.nan if n is None else n for n in numbers[: len(generated)]], float)
     allowed = row.allowed_log_probability
-    finding = judge_numbers(given, wanted, allowed, what="log-probability", first=len(prompt))
+    finding = judge_numbers(given, wanted, allowed, what=WHAT, first=len(prompt), floors=2 * FACTOR)
     if finding.verdict != MATCH or tops is None:
         return finding
     for place, top in zip(places, tops, strict=False):
@@ -67,22 +70,29 @@ def judge_echo(texts: Texts, prompt: Sequence[int], text: str, answer: Choice) -
     given = np.array([math.nan if n is None else n for n in numbers], float)
     here = given[1 : len(prompt)]
     allowed = row.allowed_log_probability
-    finding = judge_numbers(here, wanted, allowed, what="log-probability", first=1)
-    return finding if finding.verdict == MATCH else _shifted(row, given, wanted, finding)
+    finding = judge_numbers(here, wanted, allowed, what=WHAT, first=1, floors=2 * FACTOR)
+    return finding if finding.verdict == MATCH else _misplaced(row, prompt, given, finding)
 
 
-def _shifted(row: Row, given: Array, wanted: Array, finding: Finding) -> Finding:
-    """Whether the numbers are right, but stand at another token."""
-    count = len(wanted)
-    for start, says in ((0, "before"), (2, "after")):
-        moved = given[start : start + count]
-        fits = min(len(moved), count - (start == 2)) if count > 2 else 0
-        if fits < 2 or len(moved) < fits:
+def _misplaced(row: Row, tokens: Sequence[int], given: Array, finding: Finding) -> Finding:
+    """Whether the numbers are right, but stand at another token, or are read a place too late."""
+    places, count = np.arange(len(tokens)), len(tokens) - 1
+    wanted = row.log_probabilities[places[:-1], list(tokens[1:])]
+    late = row.log_probabilities[places, list(tokens)]
+    readings = {
+        "it stands at the token before": (given[:count], wanted),
+        "it stands at the token after": (given[2 : count + 1], wanted[:-1]),
+        "it is what the token has after itself, not after those before it": (
+            given[1 : count + 1],
+            late[1:],
+        ),
+    }
+    for says, (here, there) in readings.items():
+        if len(here) < 2 or len(here) != len(there):
             continue
-        off = np.abs(moved[:fits] - wanted[:fits])
-        if np.nan_to_num(off, nan=math.inf).max() <= row.allowed_log_probability:
-            says = f"{finding.says}; it stands at the token {says}"
-            return Finding(MISMATCH, finding.error, says)
+        off = np.nan_to_num(np.abs(here - there), nan=math.inf)
+        if off.max() <= row.allowed_log_probability:
+            return Finding(MISMATCH, finding.error, f"{finding.says}; {says}")
     return finding
 
 
@@ -131,7 +141,7 @@ def _judge_top(texts: Texts, wanted: Array, top: Mapping[str, float], allowed: f
         if not off <= allowed:
             return (
                 f"{name!r} has {number:.6g}; it is {wanted[fitting[0]]:.6g}, "
-                f"{noise_floors(off / allowed)} off"
+                f"{noise_floors(off / allowed, 2 * FACTOR)} off"
             )
     if top and max(top.values()) < float(wanted.max()) - allowed:
         return f"the largest is {max(top.values()):.6g}; the likeliest token has {wanted.max():.6g}"

@@ -24,11 +24,18 @@ CATEGORIES = 24  # the likeliest tokens, each by itself; all others are one
 
 
 def judge_numbers(
-    answer: Any, wanted: Array, allowed: float, *, what: str, first: int = 0
+    answer: Any,
+    wanted: Array,
+    allowed: float,
+    *,
+    what: str,
+    first: int = 0,
+    floors: float = FACTOR,
 ) -> Finding:
     """Numbers (position, …) beside the reference's, which may be off by `allowed`.
 
     first: the position of the first row. what: "logit of token", what stands before the place.
+    floors: how many noise floors are allowed.
     """
     if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu":
         return Finding(MISMATCH, math.inf, f"it gave {type(answer).__name__}, no array of numbers")
@@ -46,20 +53,24 @@ def judge_numbers(
     worst = np.unravel_index(int(off[position].argmax()), off[position].shape)
     place = (position, *map(int, worst))
     token = f" {place[1]}" if len(place) > 1 else ""
-    says = f"first differs at position {first + position}{_by(float(off[place]))}: "
+    says = f"first differs at position {first + position}{_by(float(off[place]), floors)}: "
     says += f"the {what}{token} is {answer[place]:.9g}; it is {wanted[place]:.9g}"
     if by_position.argmax() != position:
-        says += f"; at position {first + int(by_position.argmax())}{_by(error)}"
+        says += f"; at position {first + int(by_position.argmax())}{_by(error, floors)}"
     return Finding(MISMATCH, error, says)
 
 
-def noise_floors(error: float) -> str:
-    """An error as so many noise floors: what is allowed is FACTOR of them."""
-    return f"{FACTOR * error:,.1f} noise floors"
+def noise_floors(error: float, allowed: float = FACTOR) -> str:
+    """An error as so many noise floors, of which `allowed` are.
+
+    >>> noise_floors(2.0)
+    '16.0 noise floors'
+    """
+    return f"{allowed * error:,.1f} noise floors"
 
 
-def _by(error: float) -> str:
-    return f", by {noise_floors(error)}" if error < math.inf else ""
+def _by(error: float, floors: float) -> str:
+    return f", by {noise_floors(error, floors)}" if error < math.inf else ""
 
 
 @dataclass(frozen=True)

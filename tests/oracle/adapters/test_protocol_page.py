@@ -13,6 +13,7 @@ import oracle.adapters.program
 from oracle.adapters.answers import PARAMETERS
 from oracle.adapters.claims import NAMES, Claims
 from oracle.adapters.json_lines import DTYPES, LONGEST_LINE
+from oracle.adapters.loads_files import CALLS
 from oracle.adapters.program import command
 from oracle.adapters.subject import FUNCTIONS
 from oracle.bounds._rounding import FORMATS
@@ -22,10 +23,11 @@ from tests.helpers.patience import NEVER
 
 PAGE = Path(oracle.adapters.program.__file__).with_name("PROTOCOL.md").read_text("utf-8")
 REFUSED = "gelu"
+OF_ENGINES = "## An engine that loads a file"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(language, page=PAGE):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
@@ -46,7 +48,8 @@ def test_the_whole_program_is_right(tmp_path):
 
 
 def test_every_request_is_shown_with_what_it_holds():
-    messages = [json.loads(line) for block in blocks("json") for line in block.splitlines()]
+    page = PAGE.partition(OF_ENGINES)[0]
+    messages = [json.loads(line) for block in blocks("json", page) for line in block.splitlines()]
     shown = {message["call"]: message.keys() for message in messages if "call" in message}
     assert set(shown) == {"offer", "ops.layer_norm", *FUNCTIONS}
     for name, parameters in PARAMETERS.items():
@@ -55,6 +58,16 @@ def test_every_request_is_shown_with_what_it_holds():
         expected = set(parameters) - {"vocabulary", "merges"} | tokenizer | forget
         assert shown[name] == {"call"} | expected
     assert {"values", "file", "error", "ask"} <= {key for message in messages for key in message}
+
+
+def test_every_request_to_an_engine_is_shown():
+    page = PAGE.partition(OF_ENGINES)[2].partition("\n## ")[0]
+    requests, answers = (
+        [json.loads(line) for line in block.splitlines()] for block in blocks("json", page)
+    )
+    assert {request["call"] for request in requests} == {"offer", *CALLS}
+    assert len(requests) == len(answers)
+    assert set(answers[0]["functions"]) == set(CALLS)
 
 
 def test_the_table_names_every_function_and_its_parameters():
