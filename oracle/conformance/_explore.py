@@ -51,23 +51,25 @@ def smallest(
     seed: int = 0,
     known: Sequence[bool] = (),
     tries: int = SHRINKING_TRIES,
+    over: Callable[[], bool] = lambda: False,
 ) -> Any:
     """The smallest example that fails, of `tries` smaller ones; None if none fails.
 
     It meets the same `count` examples in the same order as `collect` does, and shrinks the first
-    that fails. known: whether the first of them fail, where that was seen before.
+    that fails. known: whether the first of them fail, where that was seen before. over: whether
+    there is no time left.
 
     >>> smallest(st.integers(), 100, lambda n: n > 10)
     11
     """
     failing: list[Any] = []
-    told, left = iter(known), tries
+    results, left = iter(known), tries
 
     def visit(example: Any) -> None:
         nonlocal left
         if failing:
-            left -= 1
-        seen = None if failing else next(told, None)
+            left = 0 if over() else left - 1
+        seen = None if failing else next(results, None)
         if left > 0 and (fails(example) if seen is None else seen):
             failing.append(example)
             raise _Fails

@@ -1,5 +1,6 @@
 """Judging a subject: all checks, then where it goes wrong and which bug that looks like."""
 
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,13 @@ from oracle.conformance._check import MISMATCH, Check
 from oracle.conformance._checks import model
 from oracle.conformance._diagnosis import Diagnosis, Suspect, diagnoses
 from oracle.conformance._evidence import Piece
+from oracle.conformance._exactness import exactness
 from oracle.conformance._explore import fresh_seed
 from oracle.conformance._localise import Divergence, depths, localise_all
 from oracle.conformance._model_examples import ModelExample, not_logits
 from oracle.conformance._outcome import (
     LAX,
+    NOT_JUDGED,
     NOT_OFFERED,
     RIGHT,
     STRICT,
@@ -30,6 +33,7 @@ from oracle.conformance._outcome import (
     look,
     run,
 )
+from oracle.conformance._pace import UNHURRIED, Pace
 from oracle.conformance._strictness import Strictness, strictness
 from oracle.mutants._catalogue import MUTANTS
 
@@ -46,7 +50,8 @@ class Judgement:
     largest error and what rounding allows. suspects: the known bugs, the likeliest first;
     diagnoses: the same for each family of bugs in which something is wrong. seed: of
     the examples. strict: whether to answer where there is no answer is wrong. known_failures:
-    checks that may be wrong, with reasons. about: versions, device and time.
+    checks that may be wrong, with reasons. diagnosed: whether place and name were looked for to the
+    end. about: versions, device and time.
     """
 
     subject: Subject
@@ -59,6 +64,7 @@ class Judgement:
     strict: bool = False
     known_failures: Mapping[str, str] = field(default_factory=dict)
     diagnoses: tuple[Diagnosis, ...] = ()
+    diagnosed: bool = True
 
     @property
     def divergence(self) -> Divergence | None:
@@ -76,19 +82,27 @@ class Judgement:
         unknown = (o for o in self.outcomes if o.check.name not in self.known_failures)
         refusals = strictness(unknown)
         lax = refusals is not None and refusals.verdict == LAX
-        return WRONG if self.strict and lax else self.numbers
+        return WRONG if self.strict and (lax or self.exactness[1]) else self.numbers
+
+    @property
+    def exactness(self) -> tuple[str, bool]:
+        """What is to be told of arithmetic more exact than is claimed; and whether it is that."""
+        return exactness(self.subject.dtype, self.outcomes)
 
     @property
     def numbers(self) -> str:
         """WRONG if any check is; else UNDECIDED if any is; else RIGHT; NOT_OFFERED if none ran.
 
-        Known failures that fail are right as they are.
+        Known failures that fail are right as they are. Where time was up it is UNDECIDED, or
+        NOT_JUDGED if it was up for all.
         """
         known = self.known_failures
         verdicts = {
             RIGHT if o.check.name in known and o.verdict in (WRONG, UNDECIDED) else o.verdict
             for o in self.outcomes
         }
+        if NOT_JUDGED in verdicts and WRONG not in verdicts:
+            return UNDECIDED if verdicts & {RIGHT, UNDECIDED} else NOT_JUDGED
         return next((v for v in (WRONG, UNDECIDED, RIGHT) if v in verdicts), NOT_OFFERED)
 
     @property
@@ -112,21 +126,28 @@ def judge(
     seed: int | None = None,
     strict: bool = False,
     known_failures: Mapping[str, str] | None = None,
+    time_limit: float = math.inf,
+    diagnosis: bool = True,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    on_progress: Callable[[str], None] = lambda text: None,
 ) -> Judgement:
     """Ask all checks, `count` examples each (by default, each check's own number).
 
     subject: guarded. seed: says which examples, the same for the same seed and version; by default
     one that nobody could know, so that no table of answers prepares for it. strict: whether to
     answer where there is no answer makes it WRONG. known_failures: reasons by the names of checks
-    that do not. on_outcome: called with each outcome as it comes.
+    that do not. time_limit: seconds after which nothing further is asked; what was not reached is
+    NOT_JUDGED. diagnosis: whether what fails is made small, and its place and name are looked for.
+    on_outcome: called with each outcome as it comes. on_progress: called with a few words on what
+    happens now.
     """
     seed = fresh_seed() if seed is None else seed
     began, outcomes = time.monotonic(), []
+    pace = Pace(began + time_limit, diagnosis, on_progress)
     for check in checks:
-        outcomes.append(run(check, subject, count=count, seed=seed))
+        outcomes.append(run(check, subject, count=count, seed=seed, pace=pace))
         on_outcome(outcomes[-1])
-    judgement = judgement_of(subject, outcomes)
+    judgement = judgement_of(subject, outcomes, pace=pace)
     took = {"seconds": round(time.monotonic() - began, 1)}
     return replace(
         judgement,
@@ -137,25 +158,35 @@ def judge(
     )
 
 
-def judgement_of(subject: Subject, outcomes: Sequence[Outcome]) -> Judgement:
-    """What the outcomes of all checks say together: where it goes wrong, and which bugs fit."""
+def judgement_of(
+    subject: Subject, outcomes: Sequence[Outcome], *, pace: Pace = UNHURRIED
+) -> Judgement:
+    """What the outcomes of all checks say together: where it goes wrong, and which bugs fit.
+
+    Of a step for which the pace leaves no time, nothing is said.
+    """
     wrong = [outcome for outcome in outcomes if outcome.check.name in LOGITS and outcome.worst]
-    seen = [o.worst for o in wrong] + [s for o in wrong for s in o.seen]
+    seen = [o.worst for o in wrong if o.worst] + [s for o in wrong for s in o.seen]
     failing = [s.example for s in seen if s.finding.verdict == MISMATCH and _answered(s)]
     numeric = [outcome for outcome in outcomes if not outcome.check.refusals]
     deepest = max(failing, key=_layers, default=None)
-    divergences = localise_all(subject, failing, dtype=subject.dtype) if failing else ()
-    places = _places(subject, divergences)
-    named = diagnoses(numeric, subject.dtype, MUTANTS, subject=subject, more=places)
-    return Judgement(
-        subject,
-        tuple(outcomes),
-        divergences,
-        tuple(depths(subject, deepest, dtype=subject.dtype)) if deepest else (),
-        tuple(suspect for diagnosis in named for suspect in diagnosis.suspects),
-        about=about(),
-        diagnoses=tuple(named),
-    )
+    judgement = Judgement(subject, tuple(outcomes), about=about())
+    dtype = subject.dtype
+
+    def left(step: str) -> bool:
+        pace.on_progress(step)
+        return pace.diagnosis and not pace.over
+
+    if failing and left("isolating the part that is wrong"):
+        judgement = replace(judgement, divergences=localise_all(subject, failing, dtype=dtype))
+    if deepest and left("measuring the error by depth"):
+        judgement = replace(judgement, by_depth=tuple(depths(subject, deepest, dtype=dtype)))
+    if left("naming the bug"):
+        places = _places(subject, judgement.divergences)
+        named = tuple(diagnoses(numeric, dtype, MUTANTS, subject=subject, more=places))
+        suspects = tuple(suspect for diagnosis in named for suspect in diagnosis.suspects)
+        judgement = replace(judgement, diagnoses=named, suspects=suspects)
+    return replace(judgement, diagnosed=left(""))
 
 
 def _places(subject: Subject, divergences: Sequence[Divergence]) -> list[Piece]:

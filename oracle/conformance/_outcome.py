@@ -1,7 +1,9 @@
 """Putting one check before one subject, and what comes of it."""
 
+import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +11,10 @@ from oracle.adapters.guard import DIED, HUNG, RAISED, Misbehaviour
 from oracle.adapters.subject import Subject
 from oracle.conformance._check import MATCH, MISMATCH, REFUSED, TIE, Check, Finding
 from oracle.conformance._explore import collect, smallest
+from oracle.conformance._pace import UNHURRIED, Pace
 
 RIGHT, UNDECIDED, WRONG, NOT_OFFERED = "right", "undecided", "wrong", "not offered"
+NOT_JUDGED = "not judged"  # for want of time
 STRICT, LAX = "strict", "lax"  # of a check of refusals
 # More ties and refusals than this part of the examples, and than one, leave a check undecided.
 MOST_TIES = 0.01
@@ -32,14 +36,16 @@ class Outcome:
     """What a check found of a subject.
 
     verdict: RIGHT; WRONG, with at least one mismatch; UNDECIDED, with too many ties or refusals;
-    NOT_OFFERED. Of a check of refusals it is STRICT or LAX. seen: every example. worst: the
-    mismatch on the smallest example found, where there is one.
+    NOT_OFFERED; NOT_JUDGED, where time was up before all were asked, and none of them mismatches.
+    Of a check of refusals it is STRICT or LAX. seen: every example. worst: the mismatch on the
+    smallest example found, where there is one. planned: how many examples were to be asked.
     """
 
     check: Check
     verdict: str
     seen: tuple[Seen, ...] = ()
     worst: Seen | None = None
+    planned: int = 0
 
     @property
     def counts(self) -> Counter[str]:
@@ -56,6 +62,8 @@ class Outcome:
         """Why it is wrong or undecided, in one line."""
         if self.worst:
             return self.worst.finding.says
+        if self.verdict == NOT_JUDGED:
+            return f"out of time after {len(self.seen)} of {self.planned} examples"
         if self.verdict == UNDECIDED:
             return next(s.finding.says for s in self.seen if s.finding.verdict in (TIE, REFUSED))
         return ""
@@ -68,11 +76,13 @@ def run(
     count: int | None = None,
     seed: int = 0,
     shrink: bool = True,
+    pace: Pace = UNHURRIED,
 ) -> Outcome:
     """Ask the check of the subject, with `count` examples (by default the check's own number).
 
     What is larger than a toy is never asked more often than by default, since each costs much.
-    seed: says which examples. shrink: look for a smaller example where one fails.
+    seed: says which examples. shrink: look for a smaller example where one fails. pace: no example
+    is asked when its time is up.
     """
     strategy = None if subject.function(check.needs) is None else check.examples(subject)
     if strategy is None:
@@ -80,21 +90,46 @@ def run(
     count, seen = count or check.count, []
     if check.size != "toy":
         count = min(count, check.count)
-    for example in _examples(check, subject, count, seed):
+    examples = [] if pace.over else _examples(check, subject, count, seed)
+    planned = len(examples) or count
+    stopped = False
+    for number, example in enumerate(examples, start=1):
+        if pace.over:
+            break
+        pace.on_progress(f"{check.name}: example {number} of {planned}")
         seen.append(look(check, subject, example))
         deaths = sum(_dead(one) for one in seen)
-        if deaths >= MOST_DEATHS or _hung(seen[-1]):
+        if stopped := (deaths >= MOST_DEATHS or _hung(seen[-1])):
             break
-    verdict = _verdict(check, Counter(one.finding.verdict for one in seen))
+    counts = Counter(one.finding.verdict for one in seen)
+    reached = stopped or len(seen) == planned
+    verdict = _verdict(check, counts) if reached or counts[MISMATCH] else NOT_JUDGED
     worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
-    if worst and shrink and not _dead(worst):
+    if worst and shrink and pace.diagnosis and not pace.over and not _dead(worst):
         known = [one.finding.verdict == MISMATCH for one in seen]
-        found = smallest(
-            strategy, count, lambda e: _fails(check, subject, e), seed=seed, known=known
-        )
-        again = None if found is None else look(check, subject, found)
-        worst = again if again and again.finding.verdict == MISMATCH else worst
-    return Outcome(check, verdict, tuple(seen), worst)
+        worst = _smaller(check, subject, strategy, count, seed, known, pace) or worst
+    return Outcome(check, verdict, tuple(seen), worst, planned)
+
+
+def _smaller(
+    check: Check,
+    subject: Subject,
+    strategy: Any,
+    count: int,
+    seed: int,
+    known: Sequence[bool],
+    pace: Pace,
+) -> Seen | None:
+    """The mismatch on the smallest example, where one fails again."""
+    tried = itertools.count(1)
+
+    def fails(example: Any) -> bool:
+        pace.on_progress(f"{check.name}: shrinking, try {next(tried)}")
+        return _fails(check, subject, example)
+
+    example = smallest(strategy, count, fails, seed=seed, known=known, over=lambda: pace.over)
+    again = None if example is None else look(check, subject, example)
+    return again if again and again.finding.verdict == MISMATCH else None
 
 
 def _examples(check: Check, subject: Subject, count: int, seed: int) -> list[Any]:

@@ -18,13 +18,15 @@ from typing import Any
 
 import pytest
 
+from oracle.adapters.answers import printable
 from oracle.adapters.subject import NoSubject, Subject
 from oracle.conformance._as_tests import CheckFailed, failure, offered, passes
 from oracle.conformance._catalogue import CHECKS
 from oracle.conformance._check import MISMATCH, Check
 from oracle.conformance._explore import fresh_seed
 from oracle.conformance._judge import judgement_of
-from oracle.conformance._outcome import NOT_OFFERED, Outcome, Seen, run
+from oracle.conformance._outcome import NOT_JUDGED, NOT_OFFERED, Outcome, Seen, run
+from oracle.conformance._pace import Pace
 from oracle.conformance._plots import NoPlots
 from oracle.conformance._program import _judge as command
 from oracle.conformance._readings import lines
@@ -48,6 +50,12 @@ class Session:
     process: ExitStack = field(default_factory=ExitStack)
     subject: Subject | None = None
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def pace(self) -> Pace:
+        """What time is left, of all that pytest judges."""
+        deadline = self.began + self.options.time_limit
+        return Pace(deadline, diagnosis=not self.options.no_diagnosis)
 
     def open(self) -> Subject:
         """The subject, which is started when it is first asked for."""
@@ -137,7 +145,8 @@ class CheckItem(pytest.Item):
         """Ask the check; raise CheckFailed where it is wrong or undecided."""
         gpt2 = self.config.stash[SESSION]
         subject = gpt2.open()
-        outcome = run(self.check, subject, count=gpt2.options.examples, seed=gpt2.seed)
+        given = gpt2.options
+        outcome = run(self.check, subject, count=given.examples, seed=gpt2.seed, pace=gpt2.pace)
         gpt2.outcomes.append(outcome)
         # What JUnit's files and other reports take over.
         self.user_properties += [
@@ -146,6 +155,8 @@ class CheckItem(pytest.Item):
             ("gpt2_seed", gpt2.seed),
             ("gpt2_verdict", outcome.verdict),
         ]
+        if outcome.verdict == NOT_JUDGED:
+            pytest.skip(f"{NOT_JUDGED}: {outcome.says}")
         if not passes(outcome, strict=gpt2.options.strict):
             again = f"with --gpt2-seed={gpt2.seed} the examples are the same again"
             raise CheckFailed(failure(outcome, again))
@@ -166,7 +177,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     gpt2 = config.stash[SESSION]
     if not any(outcome.seen for outcome in gpt2.outcomes):
         return
-    judgement = judgement_of(gpt2.open(), in_order(gpt2.outcomes))
+    judgement = judgement_of(gpt2.open(), in_order(gpt2.outcomes), pace=gpt2.pace)
     judgement = replace(
         judgement,
         about=judgement.about | {"seconds": round(time.monotonic() - gpt2.began, 1)},
@@ -176,7 +187,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     )
     read = lines(gpt2.open(), judgement.divergence) if judgement.divergence else []
     terminalreporter.section("gpt2")
-    terminalreporter.write_line(summary(judgement, read).replace("with --", "with --gpt2-"))
+    text = summary(judgement, read).replace("with --", "with --gpt2-")
+    terminalreporter.write_line(printable(text))
     command.write_reports(gpt2.options, judgement, read)
 
 

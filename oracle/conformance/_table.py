@@ -11,6 +11,7 @@ from oracle.conformance._judge import Judgement
 from oracle.conformance._localise import Divergence
 from oracle.conformance._outcome import (
     LAX,
+    NOT_JUDGED,
     NOT_OFFERED,
     RIGHT,
     STRICT,
@@ -74,6 +75,8 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
         f"{subject.name}, {subject.dtype}: {verdict_line(judgement)}",
         ", ".join(f"{n} check{'s' * (n > 1)} {v}" for v, n in counts.items() if n),
     ]
+    if note := judgement.exactness[0]:
+        lines += [f"note: {note}"]
     if refusals := judgement.refusals:
         lines += [f"refusals: {refusals.verdict}", *(f"    {did}" for did in refusals.how)]
     if judgement.verdict != RIGHT and (unclaimed := subject.claims.left_out()):
@@ -86,6 +89,8 @@ def summary(judgement: Judgement, read: Sequence[str] = ()) -> str:
         lines += [f"    {one}" for one in read]
     if judgement.verdict == WRONG:
         lines += ["", *_suspects(judgement)]
+    if judgement.numbers == WRONG and not judgement.diagnosed:
+        lines += ["place and name were not looked for to the end"]
     about = judgement.about
     versions = ", ".join(f"{name} {v}" for name, v in about["versions"].items())
     seconds = f"; {about['seconds']} s" if "seconds" in about else ""
@@ -105,6 +110,8 @@ def verdict_line(judgement: Judgement) -> str:
         but_for = f" but for {known} known failure{'s' * (known > 1)}" if known else ""
         within = f"in all that it claims, which leaves out {'; '.join(unclaimed)}"
         return f"RIGHT{but_for}{f' {within}' if unclaimed else ''}"
+    if judgement.verdict == WRONG and judgement.exactness[1] and judgement.numbers == RIGHT:
+        return "WRONG, though its numbers are right: it computes more exactly than it claims"
     if judgement.verdict == WRONG and judgement.numbers == RIGHT:
         return "WRONG, though its numbers are right: what has no answer has to be refused"
     return judgement.verdict.upper()
@@ -133,6 +140,8 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
         "sizes": [size for size in SIZES if size in {o.check.size for o in judgement.outcomes}],
         "claims": as_plain(subject.claims),
         "not_claimed": list(subject.claims.left_out()),
+        "note": judgement.exactness[0],
+        "diagnosed": judgement.diagnosed,
         "refusals": _refusals_data(judgement),
         "known_failures": _known_failures_data(judgement),
         "checks": [_outcome_data(outcome) for outcome in judgement.outcomes],
@@ -169,7 +178,7 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
 
 
 def _verdicts(judgement: Judgement) -> dict[str, int]:
-    order = (RIGHT, UNDECIDED, WRONG, STRICT, LAX, NOT_OFFERED)
+    order = (RIGHT, UNDECIDED, WRONG, STRICT, LAX, NOT_JUDGED, NOT_OFFERED)
     found = [outcome.verdict for outcome in judgement.outcomes]
     return {verdict: found.count(verdict) for verdict in order}
 

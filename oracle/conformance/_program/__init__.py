@@ -12,7 +12,7 @@ USAGE, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0 for right, 1 wrong, 3 undecided, 2 misuse."""
+    """Run the command line; the exit code is that of the command, 2 for misuse."""
     given = _parser().parse_args(arguments)
     try:
         return int(given.run(given))

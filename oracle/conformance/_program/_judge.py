@@ -2,16 +2,19 @@
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
+from oracle.adapters.answers import printable
+from oracle.adapters.guard import guarded
 from oracle.adapters.own_process import SECONDS, isolated
 from oracle.adapters.program import command
-from oracle.adapters.subject import NoSubject, Subject
+from oracle.adapters.subject import NoSubject, Subject, load
 from oracle.bounds._rounding import FORMATS
 from oracle.checkpoints import FORMATS as FORMATS_OF_FILES
 from oracle.conformance._catalogue import CHECKS, checks_at
@@ -19,22 +22,25 @@ from oracle.conformance._check import Check
 from oracle.conformance._html import page
 from oracle.conformance._judge import Judgement, judge
 from oracle.conformance._known_failures import read_known_failures
-from oracle.conformance._outcome import RIGHT, UNDECIDED, WRONG, Outcome
+from oracle.conformance._outcome import NOT_JUDGED, RIGHT, UNDECIDED, WRONG, Outcome
 from oracle.conformance._plots import require_matplotlib
 from oracle.conformance._program._arguments import count, seconds, seed
+from oracle.conformance._program._progress import progress
 from oracle.conformance._readings import lines
 from oracle.conformance._replay import save_failures
 from oracle.conformance._sizes import DEFAULT, SIZES
 from oracle.conformance._table import as_data, head, line, summary
 
 Judging: TypeAlias = Callable[[Callable[[Outcome], None]], Judgement]
-EXIT = {RIGHT: 0, WRONG: 1, UNDECIDED: 3}
-USAGE, EXIT_LAX, EXIT_OUTDATED = 2, 4, 6
+EXIT_RIGHT, EXIT_WRONG, EXIT_UNDECIDED, EXIT_LAX, EXIT_NOTHING, EXIT_OUTDATED = 0, 1, 3, 4, 5, 6
 ABOUT = """Judge a GPT-2, or the parts of one. What it does not offer is not judged. Exit code:
-0 right, 1 wrong, 3 undecided (too many ties), 4 right but lax under --strict, 6 right, and so is
-a check that --xfail says fails, 2 no subject.
+0 right; 1 wrong numbers; 2 misuse, or no subject; 3 undecided: too many ties or refusals, or out of
+time; 4 right numbers, but lax refusals or more exact than claimed, under --strict; 5 nothing was
+judged; 6 right, and so is a check that --xfail says fails; 130 interrupted.
 oracle/adapters/subject.py says what a Python subject offers, oracle/adapters/PROTOCOL.md what a
 program in any language answers."""
+TIME_LIMIT = "of all: what is not reached is not judged"
+IN_PROCESS = "a Python subject that you trust, in the judge's process: quicker; it must not hang"
 
 
 def add(commands: Any) -> None:
@@ -56,6 +62,9 @@ def add(commands: Any) -> None:
     option("--seed", type=seed, metavar="N", help="of the examples; without it, a fresh one")
     option("--strict", action="store_true", help="to answer where there is no answer is wrong")
     option("--seconds", type=seconds, default=SECONDS, help=f"limit of a call ({SECONDS:g})")
+    option("--time-limit", type=seconds, default=math.inf, metavar="SECONDS", help=TIME_LIMIT)
+    option("--in-process", action="store_true", help=IN_PROCESS)
+    option("--no-diagnosis", action="store_true", help="the verdict alone: no place, no name")
     option("--dtype", choices=FORMATS, help="handed to a subject that is a function")
     option("--device", help="handed to a subject that is a function: cpu, cuda")
     option("--xfail", metavar="FILE", help="known failures: a check a line, a colon, the reason")
@@ -75,24 +84,45 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
 
 def run(given: argparse.Namespace) -> int:
     """Judge what is named, say and write what comes of it: the exit code."""
-    with judging_of(given) as (subject, judging):
+    show_progress = progress()
+
+    def show_outcome(outcome: Outcome) -> None:
+        show_progress("")
+        if not given.quiet:
+            _show(line(outcome))
+
+    with judging_of(given, show_progress) as (subject, judging):
         if not given.quiet:
             _show(head())
-        found = judging(lambda outcome: None if given.quiet else _show(line(outcome)))
-        read = lines(subject, found.divergence) if found.divergence else []
+        judgement = judging(show_outcome)
+        place = judgement.divergence
+        read = lines(subject, place) if place and judgement.diagnosed else []
+    show_progress("")
     if given.quiet:
-        _show("\n".join(line(o) for o in found.outcomes if o.verdict in (WRONG, UNDECIDED)))
-    print(f"\n{summary(found, read)}")
-    write_reports(given, found, read)
-    if found.verdict == WRONG and found.numbers == RIGHT:
+        notable = (WRONG, UNDECIDED, NOT_JUDGED)
+        _show("\n".join(line(o) for o in judgement.outcomes if o.verdict in notable))
+    _show(f"\n{summary(judgement, read)}")
+    write_reports(given, judgement, read)
+    return exit_code(judgement)
+
+
+def exit_code(judgement: Judgement) -> int:
+    """What the command ends with; 0 only where something was judged, and is right."""
+    if judgement.numbers == WRONG:
+        return EXIT_WRONG
+    if judgement.verdict == WRONG:
         return EXIT_LAX
-    if found.verdict == RIGHT and found.outdated:
-        return EXIT_OUTDATED
-    return EXIT.get(found.verdict, USAGE)
+    if judgement.numbers == UNDECIDED:
+        return EXIT_UNDECIDED
+    if judgement.numbers != RIGHT:
+        return EXIT_NOTHING if judgement.refusals is None else EXIT_RIGHT
+    return EXIT_OUTDATED if judgement.outdated else EXIT_RIGHT
 
 
 @contextmanager
-def judging_of(given: argparse.Namespace) -> Iterator[tuple[Subject, Judging]]:
+def judging_of(
+    given: argparse.Namespace, show_progress: Callable[[str], None] = lambda words: None
+) -> Iterator[tuple[Subject, Judging]]:
     """The subject and what judges it, told what to call with each outcome."""
     if given.checkpoint or given.openai:
         from oracle.engines._command_line import held_to_checkpoint
@@ -116,7 +146,10 @@ def judging_of(given: argparse.Namespace) -> Iterator[tuple[Subject, Judging]]:
                 seed=given.seed,
                 strict=given.strict,
                 known_failures=known_failures,
+                time_limit=given.time_limit,
+                diagnosis=not given.no_diagnosis,
                 on_outcome=on_outcome,
+                on_progress=show_progress,
             ),
         )
 
@@ -154,13 +187,15 @@ def look_ahead(given: argparse.Namespace) -> None:
 
 def _show(text: str) -> None:
     if text:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
 
 def subject_of(given: argparse.Namespace) -> AbstractContextManager[Subject]:
     """The subject that is named, once the context is entered. Raises NoSubject if it is not one."""
     if bool(given.subject) == bool(given.command):
         raise NoSubject('name one subject: module:attribute, or --command "program arguments"')
+    if given.command and given.in_process:
+        raise NoSubject("a program runs in a process of its own; leave out --in-process")
     if _on_files(given):
         from oracle.engines._command_line import engine_of_command
 
@@ -169,6 +204,8 @@ def subject_of(given: argparse.Namespace) -> AbstractContextManager[Subject]:
         return command(given.command, seconds=given.seconds)
     options = {"dtype": given.dtype, "device": given.device}
     chosen = {name: value for name, value in options.items() if value is not None}
+    if given.in_process:
+        return nullcontext(guarded(load(given.subject, **chosen)))
     return isolated(given.subject, seconds=given.seconds, **chosen)
 
 
