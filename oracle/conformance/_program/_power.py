@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from oracle.bounds._rounding import FORMATS
+from oracle.conformance import _names as names
 from oracle.conformance import _power as power
 from oracle.conformance._mutants_page import seen_of
+from oracle.conformance._program._arguments import count
 
 ABOUT = """Put every check before every known bug, in the PyTorch path, and before honest other
 implementations. Exit code 1 where a bug is not seen in float32 or float64, or where a check gives a
-false alarm."""
+false alarm. With --names: whether the judge calls each bug by its own name, through the narrowest
+offer that shows it, alone and within narrow claims."""
 
 
 def add(commands: Any) -> None:
@@ -19,10 +22,18 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("power", help="which bugs the checks see", description=ABOUT)
     parser.add_argument("--dtype", choices=FORMATS, default="float32")
     parser.add_argument("--page", metavar="FILE", help="a page of bugs, to be held to the same")
+    parser.add_argument("--names", action="store_true", help="whether bugs get their own names")
+    parser.add_argument("--sample", type=count, metavar="N", help="of so many bugs (--names)")
+    parser.add_argument("--progress", metavar="FILE", help="go on from what it has (--names)")
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
+    """Print what is seen, or with --names what is called what; the exit code."""
+    if given.names:
+        progress = Path(given.progress) if given.progress else None
+        print("\n".join(names.table(names.names(sample=given.sample, progress=progress))))
+        return 0
     cells, honest = power.kills_and_alarms(given.dtype)
     print("\n".join(power.matrix(cells)))
     left, total = power.survivors(cells), len({cell.mutant for cell in cells})
