@@ -21,7 +21,7 @@ from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
 from oracle.conformance._evidence import family
 from oracle.conformance._explore import collect
 from oracle.conformance._outcome import ask, compared, look
-from oracle.mutants._catalogue import MUTANTS
+from oracle.mutants._catalogue import LARGE, MUTANTS
 from oracle.mutants._equivalents import EQUIVALENTS
 from oracle.mutants._mutant import Mutant
 from oracle.mutants._touching import Part, noted, parts
@@ -118,7 +118,10 @@ def matrix(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _meant(check: Check, mutant: Mutant, dtype: str) -> bool:
-    return family(check.area) == family(mutant.area) and dtype in mutant.dtypes
+    if family(check.area) != family(mutant.area) or dtype not in mutant.dtypes:
+        return False
+    # What toys show is put before toys, the rest before what is larger; all before calls in turn.
+    return (mutant.id in LARGE) == (check.size != "toy") or check.name.endswith("/interleaved")
 
 
 def _mutant_tasks(dtype: str, only: Collection[str] | None = None) -> list[Task]:
@@ -137,7 +140,9 @@ def _mutant_tasks(dtype: str, only: Collection[str] | None = None) -> list[Task]
 
 def _honest_tasks(dtype: str) -> list[Task]:
     some = tuple(honest.id for honest in EQUIVALENTS if dtype in honest.dtypes)[::EVERY]
-    return [(check, dtype, some, count, False) for check, count in HONEST.items()]
+    larger = [c for c in CHECKS if family(c.area) == "model" and c.size == "borders"]
+    counts = HONEST | {check.name: check.count for check in larger if check.area != "ops"}
+    return [(check, dtype, some, count, False) for check, count in counts.items()]
 
 
 def _together(tasks: Sequence[Task]) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from oracle.mutants import _cache as cache
 from oracle.mutants import _decoders as decoders
+from oracle.mutants import _large as large
 from oracle.mutants import _model as model
 from oracle.mutants import _perplexity as perplexity
 from oracle.mutants import _processors as processors
@@ -19,7 +20,10 @@ MUTANTS: tuple[Mutant, ...] = (
     *tokenizer.MUTANTS,
     *perplexity.MUTANTS,
     *published_perplexity.MUTANTS,
+    *large.MUTANTS,
 )
+# What is of toy size does not show these, so they are put before larger checks alone.
+LARGE = frozenset(mutant.id for mutant in large.MUTANTS)
 
 
 def named(id: str) -> Mutant:
