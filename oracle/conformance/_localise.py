@@ -118,8 +118,13 @@ def _loud(weights: dict[str, Array], config: Config, dtype: str) -> None:
 
 # An epsilon moves what is normalised by half of itself over the variance: here unit / 32.
 EPSILONS_LOST = 16.0
-ATTENTION = _fill(0, "attn.c_proj.weight", "attn.c_proj.bias")
-MLP = _fill(0, "mlp.c_proj.weight", "mlp.c_proj.bias")
+# What comes before an output projection of zeros is zero too, since NaN times zero is none.
+ATTENTION_BUT_BIAS = _fill(0, "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight")
+ATTENTION = _fill(
+    0, "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight", "attn.c_proj.bias"
+)
+MLP_BUT_BIAS = _fill(0, "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight")
+MLP = _fill(0, "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias")
 EPSILON = "final layer norm's epsilon, or the size of the token embedding"
 EVEN = (_queries_and_keys("weight"), _queries_and_keys("bias"))
 
@@ -141,7 +146,7 @@ RUNGS = (
     Rung("token embedding", 0, None, (_no_positions,)),
     Rung("position embedding", 0, None, (), (_no_positions,)),
     Rung("residual stream", 1, None, (ATTENTION, MLP)),
-    Rung("MLP output bias", 1, 1, (ATTENTION, _fill(0, "mlp.c_proj.weight")), (MLP,)),
+    Rung("MLP output bias", 1, 1, (ATTENTION, MLP_BUT_BIAS), (MLP,)),
     Rung(
         "activation function, or MLP output projection",
         1,
@@ -151,7 +156,7 @@ RUNGS = (
     ),
     Rung("MLP input projection", 1, 1, (ATTENTION, _fill(0, "ln_2.weight")), (MLP,)),
     Rung("layer norm before the MLP", 1, 1, (ATTENTION,), (MLP,)),
-    Rung("attention output bias", 1, 1, (MLP, _fill(0, "attn.c_proj.weight")), (ATTENTION,)),
+    Rung("attention output bias", 1, 1, (MLP, ATTENTION_BUT_BIAS), (ATTENTION,)),
     Rung(
         "attention output projection, or attention to one key",
         1,
@@ -193,13 +198,15 @@ def _divergences(
 ) -> Iterator[Divergence]:
     claims = subject.claims
     bases = [*_ordinary(failing[0].config, claims, dtype), *failing[:2]]
-    # At width 1 a layer norm is its bias, so what fails there says little of where.
+    # At width 1 a layer norm is its bias, so what fails there says little of where: it comes last.
     wide = [base for base in bases if base.config["n_embd"] > 1]
     silent: tuple[Change, ...] = ()
+    already = False
     for rung in RUNGS:
         wrong = _first_wrong_at(subject, wide, rung, silent, dtype)
         if wrong is None:
             continue
+        already = True
         yield _divergence(rung.component, _layer(rung), wrong, dtype)
         if rung.silenced_by is None:
             return
@@ -209,7 +216,12 @@ def _divergences(
             silent = tuple(dict.fromkeys((*silent, *rung.silenced_by)))
         if _first_wrong_at(subject, wide, rung, silent, dtype):
             return
-    yield from _beyond_one_block(subject, bases, silent, dtype)
+    thin = [] if already else [base for base in bases if base.config["n_embd"] == 1]
+    for rung in RUNGS:
+        if wrong := _first_wrong_at(subject, thin, rung, (), dtype):
+            yield _divergence(rung.component, _layer(rung), wrong, dtype)
+            return
+    yield from _beyond_one_block(subject, bases, silent, dtype, already=already)
 
 
 def _with_its_epsilon(
@@ -225,13 +237,15 @@ def _with_its_epsilon(
         solved = solved_epsilon(subject, small_row(eps), eps, config=config)
     except Misbehaviour:
         return None
-    if solved is None or solved <= 0:
+    if solved is None:
         return None
+
+    ask = subject.logits
+    assert ask is not None  # it gave the answer that was wrong
 
     def logits(config: Config, *rest: Any) -> Any:
         return ask(config | {"layer_norm_epsilon": eps}, *rest)
 
-    ask = subject.logits
     alike = [base for base in bases if base.config["layer_norm_epsilon"] == eps]
     moved = [replace(b, config=b.config | {"layer_norm_epsilon": solved}) for b in alike]
     return replace(subject, logits=logits), moved, moved
@@ -351,7 +365,12 @@ def _silenced(example: ModelExample, silent: tuple[Change, ...], dtype: str) -> 
 
 
 def _beyond_one_block(
-    subject: Subject, bases: Sequence[ModelExample], silent: tuple[Change, ...], dtype: str
+    subject: Subject,
+    bases: Sequence[ModelExample],
+    silent: tuple[Change, ...],
+    dtype: str,
+    *,
+    already: bool,
 ) -> Iterator[Divergence]:
     whole = [_silenced(base, silent, dtype) for base in bases]
     alone = [_unpadded(base) for base in whole]
@@ -368,7 +387,9 @@ def _beyond_one_block(
     for name, examples in (("these weights", alone), ("padding, or several rows", whole)):
         for base in examples:
             if wrong := _first_wrong(subject, base, dtype):
-                yield _divergence(name, None, wrong, dtype)
+                # Beside another place, what no rung shows may well be more of the same.
+                if name != "these weights" or not already:
+                    yield _divergence(name, None, wrong, dtype)
                 return
 
 

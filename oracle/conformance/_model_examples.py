@@ -59,6 +59,7 @@ class ModelExample:
     def ask(self, subject: Subject) -> Array:
         """The subject's logits."""
         mask = self.batch.mask if subject.claims.mask else None
+        assert subject.logits is not None  # what asks this needs it
         return subject.logits(self.config, self.weights, self.batch.tokens, mask)
 
 

@@ -168,11 +168,10 @@ def solved_epsilon(
     with np.errstate(all="ignore"):
         deviation = (row - row.mean())[largest] / readings[0].values[largest]
         solved = float(deviation**2 - row.var())
-    if not 0 <= solved < np.inf:
+    if not np.isfinite(solved):
         return None
-    for digits in range(6):
-        rounded = float(f"{solved:.{digits}e}")
-        if all(
+    for rounded in (0.0, *(float(f"{solved:.{digits}e}") for digits in range(6))):
+        if rounded >= 0 and all(
             (np.abs(reading.values - _normed_with(r, rounded)) <= reading.allowed).all()
             for r, reading in zip(rows, readings, strict=True)
         ):

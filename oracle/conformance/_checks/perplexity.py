@@ -104,6 +104,7 @@ def _text_scores(draw: st.DrawFn, subject: Subject, *, one_window: bool) -> Text
 def _ask(subject: Subject, example: TextScore) -> Any:
     weights = {name: array.copy() for name, array in example.weights.items()}
     config = dict(example.config)
+    assert subject.perplexity is not None  # what asks this needs it
     return subject.perplexity(config, weights, example.tokens.copy(), example.stride)
 
 

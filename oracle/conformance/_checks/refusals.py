@@ -71,8 +71,8 @@ def refusals(draw: st.DrawFn, subject: Subject) -> Refusal:
 
     No side is 1, or a tensor too wide would fit by broadcasting.
     """
-    sides = {"n_embd": 4, "n_head": 2, "vocab_size": 5}
-    example = draw(claimed_examples(subject, kinds=("trained",), **RELEASED, **sides))
+    fields = RELEASED | {"n_embd": 4, "n_head": 2, "vocab_size": 5}
+    example = draw(claimed_examples(subject, kinds=("trained",), **fields))
     return Refusal(
         draw(st.sampled_from(REFUSALS)), example, draw(st.sampled_from(sorted(example.weights)))
     )

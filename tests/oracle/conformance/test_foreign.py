@@ -12,9 +12,9 @@ import pytest
 
 from oracle.adapters.own_process import isolated
 from oracle.adapters.program import command
-from oracle.conformance._catalogue import checks_at
+from oracle.conformance._catalogue import checks_at, named
 from oracle.conformance._judge import judgement_of
-from oracle.conformance._outcome import RIGHT, WRONG, run
+from oracle.conformance._outcome import LAX, RIGHT, WRONG, run
 
 GPT2_JS = Path(__file__).parents[2] / "foreign" / "gpt2.js"
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
@@ -38,12 +38,15 @@ BUGS = (
     "softmax-no-max",
     "fp16-score-overflow",
     "head-untied-on-resize",
-    "missing-tensor-random",
     "tf32",
-    "context-wraps",
     "pad-takes-position",
     "pad-unmasked",
 )
+# What they do where there is no answer: no numbers are wrong, and no bug is named.
+LAX_ONES = {
+    "missing-tensor-random": "a missing tensor: it answered",
+    "context-wraps": "more tokens than n_positions: it answered",
+}
 # Where some of them are first seen: the component and its layer.
 PLACES = {
     "gelu-sigmoid": ("activation function, or MLP output projection", 0),
@@ -89,6 +92,17 @@ def test_bugs_in_javascript_are_named_and_found_where_they_are(half):
         if bug in PLACES:
             assert (at.component, at.layer) == PLACES[bug]
     assert sum(found.values()) >= NAMED * len(bugs), found
+
+
+@NODE
+@pytest.mark.parametrize("bug", LAX_ONES)
+def test_what_should_be_refused_in_javascript_is_told_apart_from_numbers(bug):
+    with in_javascript(bug) as subject:
+        outcomes = [run(check, subject, shrink=False) for check in named("model/refusals")]
+        judgement = judgement_of(subject, [*outcomes, run(CHECKS[0], subject, count=EXAMPLES)])
+    assert (judgement.verdict, judgement.refusals.verdict) == (RIGHT, LAX)
+    assert any(how.startswith(LAX_ONES[bug]) for how in judgement.refusals.how)
+    assert judgement.suspects == ()
 
 
 def test_bugs_in_numpy_are_named(monkeypatch):

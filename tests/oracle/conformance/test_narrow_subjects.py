@@ -187,6 +187,30 @@ def test_the_pattern_is_read_within_one_epsilon():
         assert any("looks at" in line for line in lines(subject, divergence))
 
 
+def no_maximum(q, k, v, *, mask, scale, **rest):
+    """Softmax without its largest score taken off: exp overflows to infinity, and so to NaN."""
+    parts = torch.exp((q @ k.mT * scale).masked_fill(~mask, -math.inf))
+    return parts / parts.sum(-1, keepdim=True) @ v
+
+
+def test_what_is_not_finite_is_not_taken_for_the_residual_stream():
+    """Zero times NaN is NaN, so that a part that gives NaN does not sleep for its projection."""
+    subject = guarded(with_bug({"oracle.model.attention": no_maximum}))
+    (check,) = named("model/scores")
+    failing = run(check, subject, count=30, shrink=False).worst.example
+    (place,) = localise_all(subject, [failing], dtype="float32")
+    assert place.component.startswith("attention scores")
+
+
+def test_no_epsilon_at_all_is_one_place():
+    subject = guarded(with_bug({"oracle.model.layer_norm": lambda *t, eps: NORM(*t, eps=0.0)}))
+    outcomes = [run(check, subject, count=30, shrink=False) for check in CHECKS]
+    failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
+    (place,) = localise_all(subject, failing, dtype="float32")
+    assert place.component.startswith("final layer norm's epsilon")
+    assert any("epsilon of 0" in line for line in lines(subject, place))
+
+
 TWO = [
     (ERF | in_first_layer("attn.c_proj.bias"), ["activation function, or MLP", "attention output"]),
     (
