@@ -11,6 +11,8 @@ from npgpt._quoting import quoted
 from npgpt.errors import NpgptError
 
 _LONGEST_NUMBER = 40
+_DEEPEST = 100  # lists and objects in one another; others nest fewer than ten
+_TOO_DEEP = f"lists or objects nested too deeply; npgpt follows {_DEEPEST} levels"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # which UTF-8 cannot hold otherwise
 
 
@@ -19,8 +21,9 @@ def parse(data: bytes, where: str, *, limit: int, error: type[NpgptError]) -> An
 
     Stricter than `json.loads`: raises `error`, starting with `where`, for a text of more than
     `limit` bytes, a byte order mark, a field given twice, NaN and infinity (also as 1e999), a
-    number of more than 40 characters, half a surrogate pair, and nesting deeper than Python can
-    follow. Python needs up to about 35 bytes of memory for each byte of (contrived) JSON.
+    number of more than 40 characters, half a surrogate pair, and lists and objects nested deeper
+    than 100: what goes through the value later may recurse. Python needs up to about 35 bytes of
+    memory for each byte of (contrived) JSON.
 
     >>> from npgpt.errors import ConfigError
     >>> parse(b"[1, NaN]", "an example", limit=100, error=ConfigError)
@@ -49,7 +52,9 @@ def parse(data: bytes, where: str, *, limit: int, error: type[NpgptError]) -> An
     except json.JSONDecodeError as fault:
         refuse(f"not JSON: {fault.msg} at character {fault.pos}; is the file whole?")
     except RecursionError:
-        refuse("lists or objects nested too deeply")
+        refuse(_TOO_DEEP)
+    if _deeper(value, _DEEPEST):
+        refuse(_TOO_DEEP)
     if _SURROGATE.search(data):
         _check_unicode(value, refuse)
     return value
@@ -74,6 +79,19 @@ def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], NoReturn]) -> 
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         refuse(f"the field {quoted(name)} is given twice")
     return fields
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether lists and objects are nested deeper than `most`."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(most):
+        level = [
+            part
+            for outer in level
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(part, (dict, list))
+        ]
+    return bool(level)
 
 
 def _check_unicode(value: Any, refuse: Callable[[str], NoReturn]) -> None:

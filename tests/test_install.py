@@ -119,7 +119,7 @@ def test_the_wheel_of_npgpt_holds_npgpt_alone(npgpt_wheel: Path) -> None:
             "[console_scripts]",
             "npgpt",
             "=",
-            "npgpt._cli.program:main",
+            "npgpt.__main__:main",
         ]
         assert {"npgpt/py.typed", "npgpt/weights/shakespeare/config.json"} <= set(wheel.namelist())
 

@@ -7,8 +7,10 @@ import io
 import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from npgpt._cli.command import Command
@@ -27,6 +29,7 @@ from npgpt._cli.commands import (
     tokenize,
 )
 from npgpt._cli.output import say
+from npgpt._quoting import brief
 from npgpt._versions import versions
 from npgpt.errors import NpgptError, SettingError
 
@@ -45,10 +48,17 @@ COMMANDS = (
     bench.COMMAND,
 )
 
-# Exit codes: 2 as argparse has it; 128 + the signal's number as a shell reports SIGINT and SIGPIPE.
+# Exit codes: 2 as argparse has it; 70 is sysexits' for software at fault, and no verdict, as
+# Python's own 1 would be; 128 + the signal's number as a shell reports SIGINT and SIGPIPE.
 _FAILED = 2
+_BROKEN = 70
 _INTERRUPTED = 128 + 2
 _PIPE_CLOSED = 128 + 13
+
+_NO_MEMORY = (
+    "there is not enough memory; ask for less at a time (a shorter text, fewer beams), or give "
+    "--memory SIZE to the commands that have it, or another model"
+)
 
 # What writing to a closed pipe fails with; EINVAL is Windows' word for it.
 _CLOSED_PIPE = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,)
@@ -58,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `npgpt ARGV` (default: the process's own) and give its exit code.
 
     0 where all went well; 1 where a command that compares found a difference; 2 after one line on
-    standard error that says what is wrong; 130 after Ctrl-C, and 141 where the reader of standard
-    output has gone, both without a word. `--help` raises SystemExit(0), as argparse does.
+    standard error that says what is wrong; 70 after one line where npgpt itself is at fault; 130
+    after Ctrl-C, and 141 where the reader of standard output has gone, both without a word.
+    `--help` raises SystemExit(0), as argparse does.
     """
     code = 0
     try:
@@ -69,6 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         except NpgptError as error:
             say(str(error))
             code = _FAILED
+        except MemoryError:
+            say(_NO_MEMORY)
+            code = _FAILED
+        except OSError as error:
+            if error.errno != errno.ENOMEM:  # as mapping a file fails
+                raise
+            say(_NO_MEMORY)
+            code = _FAILED
+        except Exception as error:
+            say(_fault(error))
+            code = _BROKEN
         finally:
             print(end="", flush=True)
     except KeyboardInterrupt:
@@ -82,6 +104,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"the output cannot be written ({error.strerror})")
         return _FAILED
     return code
+
+
+def _fault(error: Exception) -> str:
+    """One line about an exception that npgpt should not have raised: what, and where."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__}: {brief(str(error))}, at {Path(frame.filename).name}:"
+        f"{frame.lineno}; this is a fault of npgpt: please report it, with the command"
+    )
 
 
 class _Parser(argparse.ArgumentParser):

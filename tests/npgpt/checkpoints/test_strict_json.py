@@ -33,6 +33,8 @@ BAD = {
     "half a pair alone": (b'"\\udfff"', "half a surrogate pair"),
     "too deep": (b"[" * (10 * sys.getrecursionlimit()), "nested too deeply"),
     "too deep, objects": (b'{"":' * (10 * sys.getrecursionlimit()), "nested too deeply"),
+    "one level too deep": (b"[" * 101 + b"]" * 101, "npgpt follows 100 levels"),
+    "one level too deep, objects": (b'{"":' * 101 + b"1" + b"}" * 101, "follows 100 levels"),
     "control character": (b'"\n"', "Invalid control character"),
     "comment": (b"{} // no", "Extra data"),
     "too long": (
@@ -54,6 +56,11 @@ def test_bad_texts(data, said):
 def test_anything_but_an_object(data, form):
     with pytest.raises(CheckpointError, match=f"there: holds a {form}; expected a JSON object"):
         parse_json_object(data, "there")
+
+
+def test_a_hundred_levels_are_read():
+    assert parse_json(b"[" * 100 + b"1" + b"]" * 100, "there")
+    assert parse_json(b'{"":' * 100 + b"1" + b"}" * 100, "there")
 
 
 def test_whole_pairs_and_escaped_backslashes_are_no_halves():

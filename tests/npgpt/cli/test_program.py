@@ -1,7 +1,10 @@
 """The program as a process: what it imports, and how it ends."""
 
+import errno
+import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +129,63 @@ def test_what_the_encoding_lacks_is_escaped(model: Path) -> None:
         started = process(argv, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": encoding})
         out, err = started.communicate()
         assert (started.returncode, out, err) == (0, wanted, b"")
+
+
+def test_json_nested_deeply_is_one_line(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "generation_config.json").write_text('{"a":' + "[" * 700 + "]" * 700 + "}")
+    ran = run("inspect", folder, "--json")
+    assert ran.code == 2
+    assert ran.err == (
+        f"npgpt: {folder}/generation_config.json: lists or objects nested too deeply; npgpt "
+        "follows 100 levels\n"
+    )
+    assert json.loads(ran.out)["refused"] in ran.err
+
+
+BROKEN = {
+    MemoryError(): (2, "npgpt: there is not enough memory; ask for less at a time"),
+    OSError(errno.ENOMEM, "no"): (2, "npgpt: there is not enough memory; ask for less at a time"),
+    RuntimeError("a\nb"): (70, "npgpt: RuntimeError: 'a\\nb', at test_program.py:"),
+    RecursionError("deep"): (70, "npgpt: RecursionError: 'deep', at test_program.py:"),
+    ValueError(7): (70, "npgpt: ValueError: '7', at test_program.py:"),
+}
+
+
+@pytest.mark.parametrize(("error", "ended"), BROKEN.items(), ids=repr)
+def test_whatever_goes_wrong_is_one_line_and_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, ended: tuple[int, str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("npgpt._cli.program.versions", fail)
+    ran = run("--version")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (ended[0], "", 1)
+    assert ran.err.startswith(ended[1])
+    assert ran.code == 2 or ran.err.endswith("please report it, with the command\n")
+
+
+@posix_only
+@pytest.mark.parametrize("module", ["npgpt._cli.program", "numpy", "npgpt._cli.commands.diff"])
+def test_ctrl_c_while_it_starts_is_quiet(module: str) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from npgpt.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "--version"],
+        capture_output=True,
+        preexec_fn=interruptible,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
 def test_version_names_what_computes() -> None:
