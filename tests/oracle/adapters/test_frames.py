@@ -74,3 +74,10 @@ def test_arrays_may_be_written_to():
 def test_nothing_but_numbers_and_plain_data_is_sent(value):
     with pytest.raises(TypeError):
         dumps(value)
+
+
+@pytest.mark.parametrize("size", [2, 300])  # to either side of SMALL
+def test_any_order_in_memory(size):
+    array = np.arange(size * size, dtype=np.float64).reshape(size, size)
+    for turned in (array, array.T, array[::-1, ::2], np.asfortranarray(array)):
+        assert np.array_equal(loads(b"".join(dumps(turned))), turned)
