@@ -30,7 +30,7 @@ def subject(*, dtype: str = "float32") -> FileEngine:
 
         return {"logits": lambda tokens: np.array([row(one) for one in tokens])}
 
-    # It aborts where there is no layer, and at a width of 1.
-    claims = Claims(min_n_layer=1, embd_multiple_of=2)
+    # It aborts where there is no layer, and where a head is 1 wide.
+    claims = Claims(min_n_layer=1, head_dims=[2, 3, 4, 5, 64, 80, 128])
     name = f"llama.cpp of llama-cpp-python {llama_cpp.__version__}"
     return loads_files("gguf", load, name=name, dtype=dtype, claims=claims)
