@@ -10,7 +10,7 @@ import jinja2
 from oracle.conformance import _plots as plots
 from oracle.conformance._judge import Judgement
 from oracle.conformance._outcome import NOT_OFFERED
-from oracle.conformance._table import as_data, worst_error
+from oracle.conformance._table import as_data, verdict_line, worst_error
 
 TEMPLATE = "report.html.jinja"
 THREAD = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)")
@@ -27,6 +27,7 @@ def page(judgement: Judgement, *, lines: Sequence[str] = ()) -> str:
     return _template().render(
         data,
         asked=asked,
+        headline=verdict_line(judgement).replace(judgement.verdict.upper(), judgement.verdict, 1),
         lines=lines,
         largest={name: number(value) for name, value in largest.items()},
         not_offered=[c["name"] for c in data["checks"] if c["verdict"] == NOT_OFFERED],

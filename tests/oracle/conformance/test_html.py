@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from oracle.adapters import pytorch
+from oracle.adapters.claims import Claims
 from oracle.adapters.guard import guarded
 from oracle.conformance import _plots as plots
 from oracle.conformance._catalogue import named as checks
@@ -214,6 +215,28 @@ def test_errors_that_a_logarithm_has_none_of_are_drawn(errors):
     points = [(error, 1e-6) for error in errors]
     Reader(plots.by_depth(points))
     Reader(plots.margins([(f"a/{i}", error) for i, error in enumerate(errors)]))
+
+
+def test_the_page_says_sizes_seed_strictness_claims_and_known_failures():
+    subject = replace(pytorch.subject(), claims=Claims(epsilons=[1e-5]))
+    known = {"ops/relu": "once <b>", "model/flags": "never asked"}
+    judgement = replace(
+        judged(guarded(subject), "ops/relu", count=3), seed=7, known_failures=known, strict=True
+    )
+    text = Reader(page(judgement)).text
+    for says in (
+        "right in all that it claims, which leaves out epsilons but 1e-05",
+        "ops/relu : once <b>. It is right all the same: take its line out.",
+        "model/flags : never asked. It was not asked.",
+        "sizes toy",
+        "seed 7",
+        "lax ones are wrong (--strict)",
+    ):
+        assert says in text
+
+
+def test_it_says_by_which_seed_it_is_seen_again(wrong):
+    assert "--seed 12 --save failures" in Reader(page(replace(wrong, seed=12))).text
 
 
 def test_plots_of_nothing_are_nothing():
