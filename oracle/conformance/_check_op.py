@@ -16,7 +16,7 @@ from oracle.bounds._rounding import FORMATS, Array
 from oracle.conformance._catalogue import checks_at
 from oracle.conformance._check import MISMATCH, REFUSED, TIE
 from oracle.conformance._checks.ops import SIGNATURES, OpExample
-from oracle.conformance._diagnosis import suspects
+from oracle.conformance._diagnosis import diagnoses
 from oracle.conformance._explore import fresh_seed
 from oracle.conformance._outcome import RIGHT, Outcome, run
 from oracle.conformance._several import wrong_case
@@ -193,10 +193,11 @@ def _wrong(what: str, dtype: str, wrong: list[Outcome], seed: int) -> WrongOp:
         *(_line(name, value) for name, value in arguments.items()),
         shown.says,
     ]
-    likely = [s for s in suspects(wrong, dtype, MUTANTS) if s.reproduces]
-    for suspect in likely[:NAMES_SHOWN]:
+    named = [s for family in diagnoses(wrong, dtype, MUTANTS) for s in family.named]
+    for suspect in named[:NAMES_SHOWN]:
         source = f" ({suspect.mutant.source})" if suspect.mutant.source else ""
-        lines.append(f"it behaves like {suspect.mutant.id}: {suspect.mutant.bug}{source}")
+        like = "it behaves like" if suspect.reproduces else "the nearest known bug is"
+        lines.append(f"{like} {suspect.mutant.id}: {suspect.mutant.bug}{source}")
     return WrongOp("\n".join(lines), arguments)
 
 

@@ -24,6 +24,7 @@ def page(judgement: Judgement, *, lines: Sequence[str] = ()) -> str:
     data = as_data(judgement)
     asked = [check for check in data["checks"] if check["verdict"] != NOT_OFFERED]
     largest = {outcome.check.name: worst_error(outcome) for outcome in judgement.outcomes}
+    named = {name for family in data["families"] for name in family["named"]}
     return _template().render(
         data,
         asked=asked,
@@ -31,12 +32,8 @@ def page(judgement: Judgement, *, lines: Sequence[str] = ()) -> str:
         lines=lines,
         largest={name: number(value) for name, value in largest.items()},
         not_offered=[c["name"] for c in data["checks"] if c["verdict"] == NOT_OFFERED],
-        near=[
-            dict(s, source=linked(s["source"]))
-            for s in data["suspects"]
-            if s["reproduces"] or s["nearest"]
-        ],
-        tried=len(judgement.suspects),
+        near=[dict(s, source=linked(s["source"])) for s in data["suspects"] if s["id"] in named],
+        tried=sum(family["tried"] for family in data["families"]),
         # Made here, of numbers and the names of our own checks, so not to be escaped again.
         depths=plots.by_depth(judgement.by_depth),
         margins=plots.margins([(check["name"], largest[check["name"]]) for check in asked]),

@@ -15,7 +15,7 @@ from oracle.adapters.guard import guarded
 from oracle.conformance import _plots as plots
 from oracle.conformance._catalogue import named as checks
 from oracle.conformance._check import TIE, Finding
-from oracle.conformance._diagnosis import Suspect
+from oracle.conformance._diagnosis import Diagnosis, Suspect
 from oracle.conformance._html import TEMPLATE, page
 from oracle.conformance._judge import Judgement, about
 from oracle.conformance._localise import depths, localise
@@ -69,6 +69,9 @@ def judged(subject, *names, count=5):
     return Judgement(subject, tuple(outcomes), about=CONDITIONS)
 
 
+SUSPECTS = (Suspect(named("gelu-erf"), 0.25), Suspect(named("wpe-missing"), 50.0))
+
+
 def judged_wrong():
     """With all that a wrong judgement may have."""
     subject = mutated(named("gelu-erf"), "float32")
@@ -78,7 +81,8 @@ def judged_wrong():
         found,
         divergences=(localise(subject, [failing], dtype="float32"),),
         by_depth=tuple(depths(subject, failing, dtype="float32")),
-        suspects=(Suspect(named("gelu-erf"), 0.25), Suspect(named("wpe-missing"), 50.0)),
+        suspects=SUSPECTS,
+        diagnoses=(Diagnosis("model", 1, 2, SUSPECTS),),
     )
 
 
@@ -171,7 +175,8 @@ def luminance(colour):
 
 
 def test_that_no_known_bug_fits_is_said(wrong):
-    text = Reader(page(replace(wrong, suspects=wrong.suspects[1:]))).text
+    unnamed = Diagnosis("model", 1, 1, SUSPECTS[1:])
+    text = Reader(page(replace(wrong, suspects=SUSPECTS[1:], diagnoses=(unnamed,)))).text
     assert "None of the 1 known bugs tried reproduces it." in text
 
 
