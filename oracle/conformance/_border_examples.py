@@ -23,7 +23,8 @@ from oracle.strategies._weights import Weights, build_weights
 # The ids on both sides of what fits 8 and 16 bits, with a sign and without.
 EDGES = (0, 127, 128, 255, 256, 32767, 32768)
 # Of more tokens than this, queries of the trained kind look at nearly all alike.
-MANY = 200
+# In a deep model some layer looks at little enough, and sharper ones would drown it in rounding.
+MANY, FEW = 200, 2
 # More than all places: each is made once.
 MOST = 256
 
@@ -37,7 +38,7 @@ def example_at(place: Place, dtype: str, seed: int = 0) -> ModelExample:
     config = place.config
     seed = crc32(f"{seed} {place!r}".encode())
     weights = build_weights("trained", seed, config)
-    if place.tokens > MANY:
+    if place.tokens > MANY and config["n_layer"] <= FEW:
         weights = sharpened(weights, config["n_embd"])
     if place.vocabulary is not None:
         weights = filled(weights, place.vocabulary)

@@ -188,6 +188,16 @@ SWITCHED = (
     place("12 layers, by their number", n_layer=12, scale_attn_by_inverse_layer_idx=True),
 )
 
+# GPT-2 small as it was released, and a whole context.
+GPT2 = place(
+    "GPT-2 small",
+    tokens=1024,
+    n_layer=12,
+    n_embd=768,
+    n_head=12,
+    vocab_size=VOCABULARY,
+)
+
 # A shape, and how many tokens each call reads of it.
 Steps = tuple[Place, tuple[int, ...]]
 STEPS: tuple[Steps, ...] = (
@@ -220,6 +230,7 @@ GAPPED_STEPS: tuple[Steps, ...] = tuple(
         ("anywhere", 65, (31, 1, 1, 32)),
     )
 )
+GPT2_STEPS: tuple[Steps, ...] = ((GPT2, (1020, 1, 1, 2)),)
 
 
 def claimed_steps(steps: Sequence[Steps], claims: Claims) -> list[Steps]:

@@ -124,11 +124,11 @@ def _check(
     )
 
 
-def _border_check(name: str, asks: str, steps: Sequence[Steps]) -> Check:
+def _border_check(name: str, asks: str, steps: Sequence[Steps], size: str = "borders") -> Check:
     def examples(subject: Subject) -> "st.SearchStrategy[CacheExample] | None":
         return steps_at(steps, subject)
 
-    return _check(name, asks, examples, count=len(steps), size="borders")
+    return _check(name, asks, examples, count=len(steps), size=size)
 
 
 CHECKS = (
@@ -159,4 +159,5 @@ CHECKS = (
     _border_check("long", "steps that cross 16 to 1024 tokens, and long chunks", places.STEPS),
     _border_check("wide", "steps of wide, deep and many-headed models", places.WIDE_STEPS),
     _border_check("long padding", "steps of padded rows across borders", places.GAPPED_STEPS),
+    _border_check("gpt2", "GPT-2 small's shape, the last tokens", places.GPT2_STEPS, "gpt2"),
 )

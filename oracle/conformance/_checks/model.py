@@ -39,7 +39,11 @@ def _check(
 
 
 def _border_check(
-    name: str, asks: str, where: Sequence[Place], judge: Judge = judge_logits
+    name: str,
+    asks: str,
+    where: Sequence[Place],
+    judge: Judge = judge_logits,
+    size: str = "borders",
 ) -> Check:
     return Check(
         f"model/{name}",
@@ -50,7 +54,7 @@ def _border_check(
         judge,
         distance_of_logits,
         len(where),
-        "borders",
+        size,
     )
 
 
@@ -103,4 +107,5 @@ CHECKS = (
         places.SWITCHED,
         judge_flags,
     ),
+    _border_check("gpt2", "GPT-2 small's shape, 1024 tokens", (places.GPT2,), size="gpt2"),
 )

@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 
 from oracle.conformance._catalogue import CHECKS, checks_at
+from oracle.conformance._places import GPT2, GPT2_STEPS
 from oracle.conformance._sizes import DEFAULT, SIZES, up_to_size
-from oracle.pytest_gpt2 import pytest_addoption
+from oracle.pytest_gpt2 import OPTIONS
 
 
 def test_each_size_includes_the_smaller_ones():
@@ -15,6 +16,14 @@ def test_each_size_includes_the_smaller_ones():
     assert checks_at(SIZES[-1]) == CHECKS
     assert checks_at() == checks_at(DEFAULT)
     assert {check.size for check in CHECKS} <= set(SIZES)
+
+
+def test_gpt2s_own_shape_is_asked_once_and_only_where_it_is_asked_for():
+    own = [check for check in CHECKS if check.size == "gpt2"]
+    assert [(check.name, check.count) for check in own] == [("model/gpt2", 1), ("cache/gpt2", 1)]
+    assert (GPT2.config["n_layer"], GPT2.config["n_embd"], GPT2.tokens) == (12, 768, 1024)
+    assert GPT2_STEPS[0][0] is GPT2  # one reference for both
+    assert not set(own) & set(checks_at())
 
 
 def test_patterns_choose_within_a_size():
@@ -26,17 +35,5 @@ def test_an_unknown_size_is_quoted():
         up_to_size("huge")
 
 
-def test_the_plugin_has_the_same_sizes_without_importing_them():
-    added = {}
-
-    class Group:
-        def addoption(self, name, **options):
-            added[name] = options
-
-    class Parser:
-        def getgroup(self, *_):
-            return Group()
-
-    pytest_addoption(Parser())
-    assert added["--gpt2-sizes"]["choices"] == SIZES
-    assert added["--gpt2-sizes"]["default"] == DEFAULT
+def test_the_plugin_names_the_sizes_without_importing_them():
+    assert all(size in OPTIONS["sizes"][1] for size in SIZES)
