@@ -33,7 +33,7 @@ def path(files, tmp_path_factory):
 
 
 def test_it_cuts_texts_as_the_checkpoint_does(path, files):
-    loaded = llama_cpp.Llama(str(path), n_ctx=0, vocab_only=True, verbose=False)
+    loaded = llama_cpp.Llama(str(path), n_ctx=0, verbose=False)
     text = "To be, or not to be: that is the question.\n  He'll caf\u00e9"
     assert loaded.tokenize(text.encode(), add_bos=False) == files.tokenizer.encode(text)
 
@@ -63,7 +63,8 @@ def test_its_gelu_goes_through_float16(path, files):
 @pytest.mark.parametrize(("dtype", "code"), [("float32", 1), ("float16", 0)])
 def test_the_honest_verdict(capfd, dtype, code):
     given = ["oracle.adapters.llama_cpp:subject", "--only", "model/logits", "--sizes", "toy"]
-    more = ["--dtype", dtype, "--seed", "0", "--examples", "20"]
+    more = ["--dtype", dtype, "--seed", "0", "--examples", "12", "--seconds", "120"]
+    more += ["--no-diagnosis"]
     assert main(["judge", *given, *more]) == code, capfd.readouterr().out
 
 
