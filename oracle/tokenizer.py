@@ -12,6 +12,7 @@ are those of this Python's Unicode; a later version knows letters that an earlie
 
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
@@ -25,8 +26,13 @@ Merges: TypeAlias = Sequence[Pair]
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
-def encode(vocabulary: Vocabulary, merges: Merges, text: str) -> list[int]:
-    """The ids of a text, which is taken literally: no token in it is special.
+def encode(
+    vocabulary: Vocabulary, merges: Merges, text: str, *, allowed_special: Sequence[str] = ()
+) -> list[int]:
+    """The ids of a text, which is taken literally but for the tokens in `allowed_special`.
+
+    Such a token's text becomes its id wherever it stands, the longest of several; what stands
+    between is encoded by itself. By default no token in a text is special.
 
     vocabulary: from tokens, in the printable alphabet of `byte_alphabet`, to ids; merges: pairs of
     tokens by rank. Raises ValueError for a text that has no UTF-8, and for a token that the
@@ -34,7 +40,31 @@ def encode(vocabulary: Vocabulary, merges: Merges, text: str) -> list[int]:
 
     >>> encode({"a": 7, "b": 8, "ab": 9}, [("a", "b")], "abba")
     [9, 8, 7]
+    >>> encode({"a": 7, "<|a|>": 8}, [], "a<|a|>", allowed_special=["<|a|>"])
+    [7, 8]
     """
+    ids: list[int] = []
+    for part in parts_between(text, allowed_special):
+        special = part in allowed_special
+        ids += [vocabulary[part]] if special else ids_of_text(vocabulary, merges, part)
+    return ids
+
+
+def parts_between(text: str, special: Sequence[str]) -> list[str]:
+    """The text cut before and after each special token in it.
+
+    >>> parts_between("a<b>c", ["<b>"]), parts_between("a<b>c", [])
+    (['a', '<b>', 'c'], ['a<b>c'])
+    """
+    if not special:
+        return [text]
+    longest_first = sorted(special, key=len, reverse=True)
+    pattern = "|".join(re.escape(token) for token in longest_first)
+    return [part for part in re.split(f"({pattern})", text) if part]
+
+
+def ids_of_text(vocabulary: Vocabulary, merges: Merges, text: str) -> list[int]:
+    """The ids of a text in which nothing is special."""
     alphabet, ranks = byte_alphabet(), ranks_of(vocabulary, merges)
     ids = []
     for piece in split(text):

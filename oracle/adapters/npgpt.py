@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,10 @@ from oracle.adapters.subject import Subject
 from oracle.bounds._rounding import Array
 from oracle.strategies._decoding_problems import DECODERS, REQUIRED, SAMPLING, room_of, settings_of
 
-SETTINGS = tuple(dict.fromkeys(s for d in DECODERS for s in [*settings_of(d), *REQUIRED[d]]))
+SETTINGS = (
+    *dict.fromkeys(s for d in DECODERS for s in [*settings_of(d), *REQUIRED[d]]),
+    "allowed_special",
+)
 # More than any minimum of new tokens, which it refuses where there is no room for it.
 ROOM = 16
 # The seeds of one draw after another, so that a whole run can be repeated.
@@ -74,13 +77,27 @@ def subject(*, dtype: str = "float32") -> Subject:
         process=process,
         generate=generate,
         draw=draw,
-        encode=lambda vocabulary, merges, text: tokenizer(vocabulary, merges).encode(text),
+        encode=encode,
         decode=lambda vocabulary, merges, ids: tokenizer(vocabulary, merges).decode(ids),
         perplexity=perplexity,
         decoders=DECODERS,
         settings=SETTINGS,
         claims=Claims(dtypes=("float32", "float64")),
     )
+
+
+def encode(
+    vocabulary: dict[str, int],
+    merges: Sequence[Sequence[str]],
+    text: str,
+    *,
+    allowed_special: Sequence[str] = (),
+) -> list[int]:
+    """The ids of a text. npgpt keeps special tokens beside its vocabulary."""
+    special = {token: vocabulary[token] for token in allowed_special}
+    ordinary = {token: i for token, i in vocabulary.items() if token not in special}
+    known = replace(tokenizer(ordinary, merges), special_tokens=special)
+    return known.encode(text, allowed_special=frozenset(special))
 
 
 def tokenizer(vocabulary: dict[str, int], merges: Sequence[Sequence[str]]) -> Tokenizer:

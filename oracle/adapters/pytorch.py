@@ -18,7 +18,10 @@ from oracle.strategies._decoding_problems import DECODERS, settings_of
 
 SETTINGS = tuple(
     dict.fromkeys(
-        [*PROCESSORS, "temperature", *FILTERS, *(s for d in DECODERS for s in settings_of(d))]
+        [
+            *(*PROCESSORS, "temperature", *FILTERS, "allowed_special"),
+            *(setting for decoder in DECODERS for setting in settings_of(decoder)),
+        ]
     )
 )
 
@@ -73,7 +76,7 @@ def subject(*, dtype: str = "float32", device: str = "cpu") -> Subject:
         process=pytorch_decoding.process,
         generate=pytorch_decoding.generate,
         draw=pytorch_decoding.draw,
-        encode=lambda vocabulary, merges, text: tokenizer.encode(vocabulary, merges, text),
+        encode=lambda *given, **leave: tokenizer.encode(*given, **leave),
         decode=lambda vocabulary, merges, ids: tokenizer.decode(vocabulary, merges, ids),
         perplexity=surprise,
         decoders=DECODERS,

@@ -55,6 +55,8 @@ class Subject:
     draw(next_logits, prompts, settings): the same with the subject's own randomness.
     encode(vocabulary, merges, text), decode(vocabulary, merges, ids): byte-level BPE. vocabulary: a
         dict from a token in GPT-2's printable alphabet to its id, merges a list of pairs by rank.
+        A text is taken literally, "<|endoftext|>" in it too; where `settings` has "allowed_special"
+        encode is also called with allowed_special=["<|endoftext|>"], which then is that token.
     perplexity(config, weights, tokens, stride): of one row of ids (length,). A window reads at most
         n_positions tokens and predicts the token after each of them; the next starts stride later;
         the last is the first that reaches the last token but one. Each token but the first is

@@ -18,9 +18,13 @@ MODULES = (
     "processors",
     "processors_borders",
     "decoders",
+    "decoders_borders",
     "draws",
+    "draws_borders",
     "tokenizer",
+    "tokenizer_borders",
     "perplexity",
+    "perplexity_borders",
 )
 CHECKS: tuple[Check, ...] = tuple(
     check

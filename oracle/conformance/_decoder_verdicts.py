@@ -30,11 +30,11 @@ from oracle.decoding._language_model import LanguageModel, next_scores
 from oracle.decoding._pipeline import process
 from oracle.decoding._rows import Row, start_rows
 from oracle.decoding._stepwise import Decision, decide, ending
-from oracle.strategies._decoding_problems import SAMPLING, DecodingProblem
-from oracle.strategies._toy_language_models import text_of
+from oracle.strategies._decoding_problems import SAMPLING, DecodingProblem, room_of
 
 # Of a score between the logits and a decision: sums of six tokens, each through all processors.
 ROUNDINGS = 128
+SUMMED = 6  # a further token, or a further one that is counted, is a further rounding
 # What a row's last token adds to all its logits: nobody may take them for normalised.
 SHIFTS = (0.0, 0.5, 2.0)
 
@@ -62,7 +62,7 @@ def reference(problem: DecodingProblem) -> Generation:
         uniforms=problem.uniforms,
         draft=problem.draft and _language_model(problem.draft),
         negative_prompts=problem.negative_prompts,
-        text_of=text_of,
+        text_of=problem.toy.text_of,
     )
 
 
@@ -96,10 +96,18 @@ def _differs(r: int, row: Sequence[int], sequence: Sequence[int]) -> str:
     return f"row {r} stops too {'early' if early else 'late'}: {len(row)} tokens, {len(sequence)}"
 
 
-def rounding(dtype: str, scores: Array) -> float:
+def rounding(dtype: str, scores: Array, problem: DecodingProblem) -> float:
     """How far rounding may move a logit or a score, where scores are as large as these."""
     finite = np.abs(scores[np.isfinite(scores)])
-    return gamma(ROUNDINGS, working(dtype)) * max(1.0, finite.max(initial=0))
+    further = max(problem.toy.vocab_size - SUMMED, 0) + _counts(problem)
+    return gamma(ROUNDINGS + further, working(dtype)) * max(1.0, finite.max(initial=0))
+
+
+def _counts(problem: DecodingProblem) -> int:
+    """The roundings beyond a toy's of what is counted token by token; see `processors`."""
+    if not {"frequency_penalty", "exponential_decay_length_penalty"} & set(problem.settings):
+        return 0
+    return 2 * max(max(room_of(prompt, problem.settings) for prompt in problem.prompts) - SUMMED, 0)
 
 
 def _judge_alone(
@@ -116,7 +124,8 @@ def _judge_alone(
         decision = _decision(problem, state, u)
         if decision.token != row[place]:
             size = decision.scores.numpy()
-            allowed = rounding(dtype, np.append(size, logits_of(problem.toy, [state.tokens])))
+            sizes = np.append(size, logits_of(problem.toy, [state.tokens]))
+            allowed = rounding(dtype, sizes, problem)
             possible = size[row[place]] > -np.inf or _filters(problem)
             if decision.margin > allowed or decision.token < 0:
                 says = f"row {r} has token {row[place]} at place {place} in place of "
@@ -127,7 +136,7 @@ def _judge_alone(
                 return Finding(MISMATCH, np.inf, says)
             ties += 1
         state = state.then(row[place])
-        stopped = ending(state, problem.settings, text_of)
+        stopped = ending(state, problem.settings, problem.toy.text_of)
     if not stopped:
         u = None if uniforms is None else uniforms[len(state.generated)]
         if _decision(problem, state, u).token >= 0:
@@ -168,7 +177,7 @@ def _judge_beam(
     dtype: str, problem: DecodingProblem, wanted: Generation, rows: Rows, r: int
 ) -> Finding:
     """A row of a beam search that is not the reference's."""
-    allowed = rounding(dtype, wanted.scores[r].numpy())
+    allowed = rounding(dtype, wanted.scores[r].numpy(), problem)
     differs = _differs(r, rows[r], wanted.sequences[r])
     score, why = _rescored(problem, wanted.prompts[r], rows[r])
     differs += f"; score {score:.9g}, the reference's {wanted.sequence_scores[r]:.9g}"
@@ -204,13 +213,13 @@ def _rescored(problem: DecodingProblem, prompt: int, row: tuple[int, ...]) -> tu
     state = start_rows(problem.prompts, settings, negative_prompts=problem.negative_prompts)[prompt]
     total = 0.0
     for place in range(len(state.tokens), len(row)):
-        if ending(state, settings, text_of):
+        if ending(state, settings, problem.toy.text_of):
             return total, f"; it was over at place {place}"
         total += _processed(problem, state)[row[place]].item()
         if total == -np.inf:
             return total, f"; token {row[place]} at place {place} is ruled out"
         state = state.then(row[place])
-    if not ending(state, settings, text_of) and _goes_on(problem, state):
+    if not ending(state, settings, problem.toy.text_of) and _goes_on(problem, state):
         return total, "; it stops too early"
     length, penalty = max(len(state.generated), 1), settings.get("length_penalty", 1.0)
     return total / float(length) ** penalty, ""
@@ -228,7 +237,8 @@ def _goes_on(problem: DecodingProblem, state: Row) -> bool:
     """Whether some token may follow; under constraints, one that does not end the text."""
     free = "force_words_ids" not in problem.settings
     return any(
-        free or ending(state.then(int(token)), problem.settings, text_of) in (None, "length")
+        free
+        or ending(state.then(int(token)), problem.settings, problem.toy.text_of) in (None, "length")
         for token in np.flatnonzero(_processed(problem, state) > -np.inf)
     )
 
@@ -240,6 +250,6 @@ def settled(dtype: str, problem: DecodingProblem) -> bool:
         start = len(problem.prompts[found.prompts[r]])
         before = [row[:place] for place in range(start, len(row) + 1)]
         sizes = np.append(found.scores[r].numpy(), logits_of(problem.toy, before))
-        if min(margins, default=np.inf) <= 2 * rounding(dtype, sizes):
+        if min(margins, default=np.inf) <= 2 * rounding(dtype, sizes, problem):
             return False
     return True

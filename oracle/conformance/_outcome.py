@@ -12,6 +12,7 @@ from oracle.adapters.subject import Subject
 from oracle.conformance._check import MATCH, MISMATCH, REFUSED, TIE, Check, Finding
 from oracle.conformance._explore import collect, smallest
 from oracle.conformance._pace import UNHURRIED, Pace
+from oracle.conformance._several import Several
 
 RIGHT, UNDECIDED, WRONG, NOT_OFFERED = "right", "undecided", "wrong", "not offered"
 NOT_JUDGED = "not judged"  # for want of time
@@ -105,7 +106,9 @@ def run(
     reached = stopped or len(seen) == planned
     verdict = _verdict(check, counts) if reached or counts[MISMATCH] else NOT_JUDGED
     worst = next((one for one in seen if one.finding.verdict == MISMATCH), None)
-    if worst and shrink and pace.diagnosis and not pace.over and not _dead(worst):
+    # Of several cases the one that is wrong is known: another seed's would be no smaller.
+    single = worst and not _dead(worst) and not isinstance(worst.example, Several)
+    if worst and single and shrink and pace.diagnosis and not pace.over:
         known = [one.finding.verdict == MISMATCH for one in seen]
         worst = _smaller(check, subject, strategy, count, seed, known, pace) or worst
     return Outcome(check, verdict, tuple(seen), worst, planned)

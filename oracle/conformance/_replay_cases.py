@@ -25,7 +25,8 @@ from oracle.conformance._model_examples import ModelExample
 from oracle.strategies._decoding_problems import AllowedTokens, DecodingProblem, Leaning
 from oracle.strategies._scores import ScoreProblem
 from oracle.strategies._texts import ByteVocabulary, IdsExample, TextExample
-from oracle.strategies._toy_language_models import ToyLanguageModel, text_of
+from oracle.strategies._toy_language_models import ToyLanguageModel
+from oracle.strategies._wide_language_models import WideLanguageModel
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ def _process(check: Check, problem: ScoreProblem, dtype: str, mask: bool) -> Cas
 
 def _generate(check: Check, problem: DecodingProblem, dtype: str, mask: bool) -> Case | None:
     wanted = decoded(problem)
+    pieces = []
+    if "stop_strings" in problem.settings:
+        pieces = [problem.toy.text_of([token]) for token in range(problem.toy.vocab_size)]
+        if "\ufffd" in "".join(pieces):
+            return None  # of halves of characters no text is a sum of its pieces
     toys = {"toy": problem.toy} | ({"draft": problem.draft} if problem.draft else {})
     arrays = dict(pair for name, toy in toys.items() for pair in _toy(name, toy).items())
     if problem.uniforms is not None:
@@ -142,7 +148,7 @@ def _generate(check: Check, problem: DecodingProblem, dtype: str, mask: bool) ->
     }
     values = {
         "expected": [list(map(int, row)) for row in wanted.sequences],
-        "pieces": [text_of([token]) for token in range(problem.toy.vocab_size)],
+        "pieces": pieces,
         "steps": {name: toy.steps for name, toy in toys.items()},
         "shifts": SHIFTS,
     }
@@ -226,8 +232,10 @@ def _expected(example: ModelExample, dtype: str) -> dict[str, Array]:
     return {"reference": reference, "allowed": allowed}
 
 
-def _toy(name: str, toy: ToyLanguageModel) -> dict[str, Array]:
+def _toy(name: str, toy: ToyLanguageModel | WideLanguageModel) -> dict[str, Array]:
     """Its distributions as logits: what follows a row is one of them, by its last two tokens."""
+    if isinstance(toy, WideLanguageModel):
+        return {f"{name}.table": toy.table, f"{name}.vectors": toy.vectors}
     by_turns = replace(toy, steps=(1, 0))
     table = by_turns.logits_of([[turn] for turn in range(len(toy.weights))])
     return {f"{name}.table": table, f"{name}.vectors": np.array(toy.vectors, np.float64)}

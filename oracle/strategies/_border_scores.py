@@ -104,6 +104,14 @@ def _headed(rng: Rng, vocab: int) -> Array:
     return scores
 
 
+def _steep(rng: Rng, vocab: int) -> Array:
+    """A few ids far above the others, and far apart, the last one among them."""
+    scores = rng.uniform(-1, 0, vocab) - np.log(vocab)
+    ids = np.append(rng.choice(vocab - 1, 5, replace=False), vocab - 1)
+    scores[rng.permutation(ids)] = rng.uniform(0, 0.9, 6) - np.array([0, 1.2, 2.8, 4.4, 6, 8])
+    return scores
+
+
 def _sparse(rng: Rng, vocab: int) -> Array:
     """The same few, all others being ruled out: of sums of 50,000 rounding may decide much."""
     scores = _headed(rng, vocab)
@@ -115,6 +123,13 @@ def _plateau(rng: Rng, vocab: int) -> Array:
     return rng.permutation(np.where(np.arange(vocab) < PLATEAU, 0.0, -1.0))
 
 
+def _sixteen(rng: Rng, vocab: int) -> Array:
+    """Sixteen equals alone: every share, and every sum of shares, is exact."""
+    scores = np.full(vocab, -np.inf)
+    scores[rng.choice(vocab, 16, replace=False)] = 0
+    return scores
+
+
 def _low(rng: Rng, vocab: int) -> Array:
     """Negative all, as log-probabilities are: a penalty multiplies them."""
     return -rng.uniform(1, 12, vocab)
@@ -124,8 +139,10 @@ SCORES: Mapping[str, Callable[[Rng, int], Array]] = {
     "ordinary": _ordinary,
     "flat": _flat,
     "headed": _headed,
+    "steep": _steep,
     "sparse": _sparse,
     "plateau": _plateau,
+    "sixteen": _sixteen,
     "low": _low,
 }
 
@@ -321,6 +338,7 @@ BORDER_CASES: Mapping[str, list[BorderCase]] = {
         (0.5, 200, "flat"),
         (0.9, 200, "flat"),
         (EDGE, 1400, "plateau"),
+        *((share, 200, "sixteen") for share in (0.5, 0.25)),
         (0.5, RELEASED, "headed"),
     ),
     "min_p": _filter(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from oracle.decoding._filters import WORTH_TRYING
 from oracle.strategies._arrays import MAX_SEED, Array
 from oracle.strategies._toy_language_models import LETTERS, ToyLanguageModel, toy_language_models
+
+if TYPE_CHECKING:
+    from oracle.strategies._wide_language_models import WideLanguageModel
 
 DECODERS = (
     "greedy",
@@ -68,11 +71,11 @@ class DecodingProblem:
     """
 
     decoder: str
-    toy: ToyLanguageModel
+    toy: "ToyLanguageModel | WideLanguageModel"
     prompts: tuple[tuple[int, ...], ...]
     settings: dict[str, Any]
     uniforms: Array | None
-    draft: ToyLanguageModel | None
+    draft: "ToyLanguageModel | WideLanguageModel | None"
     negative_prompts: tuple[tuple[int, ...], ...] | None
 
 

@@ -54,6 +54,10 @@ class ToyLanguageModel:
         found = [[_log(p) for p in self.probabilities(row)] for row in rows]
         return np.array(found, dtype).reshape(len(rows), self.vocab_size)
 
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, a letter each."""
+        return text_of(tokens)
+
     def hidden_of(self, rows: Sequence[Sequence[int]]) -> list[Array]:
         """The hidden state at each token of each row: float64 (length, embd) each."""
         table = np.array(self.vectors, np.float64)

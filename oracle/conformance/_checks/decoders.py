@@ -27,7 +27,7 @@ from oracle.strategies._decoding_problems import (
     settings_of,
 )
 from oracle.strategies._hard_decoding import NEAR_TIE_BITS, difficulties, hard_problems
-from oracle.strategies._toy_language_models import KINDS, build_toy, text_of
+from oracle.strategies._toy_language_models import KINDS, build_toy
 
 
 def answer(subject: Subject, problem: DecodingProblem) -> Any:
@@ -40,7 +40,7 @@ def answer(subject: Subject, problem: DecodingProblem) -> Any:
     if problem.negative_prompts is not None:
         more["negative_prompts"] = [list(row) for row in problem.negative_prompts]
     if "stop_strings" in problem.settings:
-        more["text_of"] = text_of
+        more["text_of"] = problem.toy.text_of
     uniforms = None if problem.uniforms is None else problem.uniforms.copy()
     prompts = [list(prompt) for prompt in problem.prompts]
     settings = dict(problem.settings)

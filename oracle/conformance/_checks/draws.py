@@ -16,7 +16,7 @@ its probability is 0.342 in place of 1/4, or 0.069 in place of 1/36; `power` com
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -115,18 +115,24 @@ def exact(problem: DrawProblem) -> dict[tuple[int, ...], Fraction]:
     )
 
 
-def answer(subject: Subject, problem: DrawProblem) -> Any:
-    """`DRAWS` rows, copied."""
+def remembering(toy: ToyLanguageModel) -> Callable[..., Array]:
+    """The toy's logits after rows, (rows, vocab), each row worked out once."""
     known: dict[tuple[int, ...], Array] = {}
 
     def next_logits(rows: Sequence[Sequence[int]]) -> Array:
         keys = [tuple(row) for row in rows]
         for key in set(keys) - known.keys():
-            known[key] = problem.toy.logits_of([key])[0]
-        return np.array([known[key] for key in keys]).reshape(len(keys), problem.toy.vocab_size)
+            known[key] = toy.logits_of([key])[0]
+        return np.array([known[key] for key in keys]).reshape(len(keys), toy.vocab_size)
 
+    return next_logits
+
+
+def answer(subject: Subject, problem: DrawProblem) -> Any:
+    """`DRAWS` rows, copied."""
+    assert subject.draw is not None
     prompts = [list(problem.prompt) for _ in range(DRAWS)]
-    return copied(subject.draw(next_logits, prompts, dict(problem.settings)))
+    return copied(subject.draw(remembering(problem.toy), prompts, dict(problem.settings)))
 
 
 def judge(dtype: str, problem: DrawProblem, answer: Any) -> Finding:
@@ -142,7 +148,7 @@ def judge(dtype: str, problem: DrawProblem, answer: Any) -> Finding:
             says = f"{list(text)} has probability 0 and is drawn {counts[text]} times"
             return Finding(MISMATCH, np.inf, says)
     # How many levels a p-value is down, in logarithms: above 1 it is too small.
-    errors = {text: _error(counts[text], float(p)) for text, p in wanted.items()}
+    errors = {text: error_of(counts[text], float(p)) for text, p in wanted.items()}
     worst = max(errors, key=errors.__getitem__)
     if errors[worst] <= 1:
         return Finding(MATCH, errors[worst])
@@ -155,10 +161,15 @@ def judge(dtype: str, problem: DrawProblem, answer: Any) -> Finding:
     return Finding(MISMATCH, errors[worst], says)
 
 
-def _error(count: int, p: float) -> float:
+def error_of(count: int, p: float, draws: int = DRAWS) -> float:
+    """How far a count's p-value is down, as a part of the logarithm of LEVEL: above 1 it is wrong.
+
+    >>> error_of(500, 0.25), error_of(1000, 0.25) > 1
+    (0.0, True)
+    """
     if p >= 1:
-        return 0.0 if count == DRAWS else np.inf
-    pvalue = stats.binomtest(count, DRAWS, p).pvalue
+        return 0.0 if count == draws else np.inf
+    pvalue = stats.binomtest(count, draws, p).pvalue
     return math.log(max(pvalue, 1e-300)) / math.log(LEVEL)
 
 

@@ -101,7 +101,9 @@ def _text_scores(draw: st.DrawFn, subject: Subject, *, one_window: bool) -> Text
     return TextScore(config, drawn, tokens, draw(st.integers(1, limit)))
 
 
-def _ask(subject: Subject, example: TextScore) -> Any:
+def ask(subject: Subject, example: TextScore) -> Any:
+    """What the subject's `perplexity` gives."""
+    assert subject.perplexity is not None
     weights = {name: array.copy() for name, array in example.weights.items()}
     config = dict(example.config)
     assert subject.perplexity is not None  # what asks this needs it
@@ -163,7 +165,7 @@ def _check(name: str, asks: str, *, one_window: bool) -> Check:
         asks,
         "perplexity",
         lambda subject: text_scores(subject, one_window=one_window),
-        _ask,
+        ask,
         judge,
         distance,
         100,

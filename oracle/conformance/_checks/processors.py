@@ -12,11 +12,11 @@ than they store; so a subject is held to float32 where it claims less.
 Two kinds of exact ties leave nothing to rounding, and are decided:
 - top_k keeps every token that is equal to the k-th largest. Rounding never parts equals, nor makes
   the smaller the larger, so none of these may go; one that is within rounding below may stay.
-- Two or four tokens of score 0, all others ruled out, and top_p (or typical_p) 1/2 or 1/4: each
-  share is 1/2 or 1/4, and every sum of shares, in any order, is exact in float32 and float64. So
-  is the way over logarithms: exp(-log n) is 1/n even as rounded. (Of other equal scores it is not,
-  where s + log n was rounded.) So the number of tokens kept is decided, and one too many where the
-  sum equals p is a bug (huggingface/transformers#18976).
+- Two, four or sixteen tokens of score 0, all others ruled out, and top_p (or typical_p) 1/2 or 1/4:
+  each share is a power of 1/2, and every sum of shares, in any order, is exact in float32 and
+  float64. So is the way over logarithms: exp(-log n) is 1/n even as rounded. (Of other equal scores
+  it is not, where s + log n was rounded.) So the number of tokens kept is decided, and one too many
+  where the sum equals p is a bug (huggingface/transformers#18976).
 Which of several equals a filter keeps is not asked: that they are taken in order of id is a
 convention that not every library shares.
 """
@@ -217,7 +217,7 @@ def _exact(settings: Mapping[str, Any], logits: Array) -> bool:
     possible = logits[logits > -np.inf]
     return (
         set(settings) in ({"top_p"}, {"typical_p"})
-        and len(possible) in (2, 4)
+        and len(possible) in (2, 4, 16)
         and not possible.any()
         and next(iter(settings.values())) in (0.5, 0.25)
     )

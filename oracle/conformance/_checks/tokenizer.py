@@ -1,7 +1,7 @@
 """Checks of a byte-level BPE tokenizer: same ids, same text, nothing lost on the way."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from oracle.strategies._texts import (
 )
 
 REPLACEMENT = "\ufffd"
+SHOWN = 5  # tokens before the first that differs
 
 
 def is_ids(answer: Any) -> bool:
@@ -51,7 +52,7 @@ def _comparable(answer: Any) -> Any:
 
 def _shown(answer: Any) -> str:
     """The answer in one line."""
-    words = repr(answer)
+    words = repr(answer[:200] if isinstance(answer, str | list) else answer)
     return words if len(words) <= 120 else words[:119] + "…"
 
 
@@ -63,35 +64,59 @@ def _wrong_kind(name: str, wanted: str, answer: Any) -> Finding:
     return Finding(MISMATCH, math.inf, f"{name} gave {_shown(answer)}; expected {wanted}")
 
 
-def _encode(subject: Subject, example: TextExample) -> Any:
-    return _call(subject.encode, example.vocabulary, example.text)
+def encoded(subject: Subject, example: TextExample, **leave: Any) -> Any:
+    """What the subject's `encode` gives for the text."""
+    return _call(subject.encode, example.vocabulary, example.text, **leave)
 
 
-def _decode(subject: Subject, example: IdsExample) -> Any:
+def decoded(subject: Subject, example: IdsExample) -> Any:
+    """What the subject's `decode` gives for the ids."""
     return _call(subject.decode, example.vocabulary, example.ids)
 
 
 def _there_and_back(subject: Subject, example: TextExample) -> Any:
-    return _call(subject.decode, example.vocabulary, _encode(subject, example))
+    return _call(subject.decode, example.vocabulary, encoded(subject, example))
 
 
-def _call(function: Callable[..., Any] | None, vocabulary: ByteVocabulary, given: Any) -> Any:
+def _call(
+    function: Callable[..., Any] | None, vocabulary: ByteVocabulary, given: Any, **more: Any
+) -> Any:
     # What a subject does to its arguments is its own affair: the example stays as it is.
     given = list(given) if isinstance(given, list) else given
-    return function(dict(vocabulary.tokens), list(vocabulary.merges), given)
+    assert function is not None  # a check is asked only of what is offered
+    return function(dict(vocabulary.tokens), list(vocabulary.merges), given, **more)
 
 
 def judge_encode(dtype: str, example: TextExample, answer: Any) -> Finding:
     """The ids are the oracle's."""
+    return judge_ids(example, answer, expected_ids(example))
+
+
+def expected_ids(example: TextExample, *, allowed_special: Sequence[str] = ()) -> list[int]:
+    """The oracle's ids of the text."""
+    tokens, merges = example.vocabulary.tokens, example.vocabulary.merges
+    return tokenizer.encode(tokens, merges, example.text, allowed_special=allowed_special)
+
+
+def judge_ids(example: TextExample, answer: Any, expected: list[int]) -> Finding:
+    """The ids are these."""
     if not is_ids(answer):
         return _wrong_kind("encode", "a list of ids", answer)
-    tokens, merges = example.vocabulary.tokens, example.vocabulary.merges
-    expected, found = tokenizer.encode(tokens, merges, example.text), [int(n) for n in answer]
-    if found == expected:
+    given = [int(number) for number in answer]
+    if given == expected:
         return Finding(MATCH)
-    names = {number: token for token, number in tokens.items()}
-    shown = [[names.get(number, number) for number in ids] for ids in (found, expected)]
-    says = f"{_shown(example.text)} became the tokens {_shown(shown[0])}; it is {_shown(shown[1])}"
+    names = {number: token for token, number in example.vocabulary.tokens.items()}
+    # Where they part, if that is far from the beginning.
+    same = next(
+        (i for i, pair in enumerate(zip(given, expected, strict=False)) if len(set(pair)) > 1), 0
+    )
+    first = same - SHOWN if same > 2 * SHOWN else 0
+    shown = [
+        _shown([names.get(number, number) for number in ids[first : first + 4 * SHOWN]])
+        for ids in (given, expected)
+    ]
+    place = f" from token {first} on" if first else ""
+    says = f"{_shown(example.text)} became the tokens {shown[0]}{place}; it is {shown[1]}"
     return Finding(MISMATCH, math.inf, says)
 
 
@@ -136,7 +161,7 @@ CHECKS = (
         "the ids of texts under small vocabularies",
         "encode",
         lambda subject: text_examples(),
-        _encode,
+        encoded,
         judge_encode,
         distance,
         200,
@@ -146,7 +171,7 @@ CHECKS = (
         "the text of ids, whose bytes may be no UTF-8",
         "decode",
         lambda subject: ids_examples(),
-        _decode,
+        decoded,
         judge_decode,
         distance,
         200,

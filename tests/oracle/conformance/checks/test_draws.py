@@ -47,7 +47,7 @@ def test_an_honest_text_fails_as_seldom_as_its_level_says(p):
     low, high = draws.passing(p)
     counts = np.arange(DRAWS + 1)
     edges = max(low - 1, 0), low, high, min(high + 1, DRAWS)
-    fails = np.array([draws._error(int(n), p) > 1 for n in edges])
+    fails = np.array([draws.error_of(int(n), p) > 1 for n in edges])
     assert fails.tolist() == [low > 0, False, False, high < DRAWS]
     wrong = stats.binom.pmf(counts[(counts < low) | (counts > high)], DRAWS, p).sum()
     assert wrong <= LEVEL

@@ -74,5 +74,4 @@ def test_a_partial_tile_that_is_dropped_is_told_with_its_size(name, tile):
     wrong = replace(clean, ops={name: tail_dropped(tile)(clean.ops[name])})
     outcome = run(NAMED[name], wrong)
     assert outcome.verdict == WRONG
-    assert outcome.worst.example.seed == 0
     assert any(part in outcome.says for part in ("width", "length", "out", "x 6400"))

@@ -83,7 +83,7 @@ def test_a_sum_that_equals_p_leaves_nothing_to_rounding(name, value):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [2, 4, 16])
 def test_equal_shares_are_exact_by_any_way(dtype, size):
     import torch
 
