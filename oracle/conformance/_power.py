@@ -21,6 +21,7 @@ from oracle.conformance._check import MATCH, MISMATCH, Check, Finding
 from oracle.conformance._evidence import family
 from oracle.conformance._explore import collect
 from oracle.conformance._outcome import ask, compared, look
+from oracle.conformance._sizes import SIZES
 from oracle.mutants._catalogue import LARGE, MUTANTS
 from oracle.mutants._equivalents import EQUIVALENTS
 from oracle.mutants._mutant import Mutant
@@ -101,9 +102,25 @@ def survivors(cells: Iterable[Cell]) -> dict[str, float]:
     return {mutant: error for mutant, error in errors.items() if mutant not in killed}
 
 
+def smallest_sizes(cells: Iterable[Cell]) -> dict[str, str]:
+    """The mutants that are seen, and the smallest size at which a check saw each.
+
+    >>> smallest_sizes([Cell("model/long", "gelu-erf", 3, 1, 0.5, "")])
+    {'gelu-erf': 'borders'}
+    """
+    sizes = {check.name: check.size for check in CHECKS}
+    seen_at: dict[str, str] = {}
+    for cell in cells:
+        if cell.mismatches:
+            known = seen_at.get(cell.mutant, SIZES[-1])
+            seen_at[cell.mutant] = min(known, sizes[cell.check], key=SIZES.index)
+    return seen_at
+
+
 def matrix(cells: Sequence[Cell]) -> Iterator[str]:
     """Lines of text: for each family a table of its mutants by its checks."""
     families = {m.id: family(m.area) for m in MUTANTS}
+    sizes = {check.name: check.size for check in CHECKS}
     found = {(cell.mutant, cell.check): cell for cell in cells}
     for name in dict.fromkeys(families[cell.mutant] for cell in cells):
         ours = [cell for cell in cells if families[cell.mutant] == name]
@@ -111,7 +128,8 @@ def matrix(cells: Sequence[Cell]) -> Iterator[str]:
         yield ""
         yield f"{name}: # seen, . not"
         for place, check in enumerate(checks):
-            yield f"{'':30}{'| ' * place}{check}"
+            size = sizes.get(check, "toy")
+            yield f"{'':30}{'| ' * place}{check}" + ("" if size == "toy" else f" ({size})")
         for mutant in dict.fromkeys(cell.mutant for cell in ours):
             marks = ["#" if found[mutant, check].mismatches else "." for check in checks]
             yield f"{mutant:30}{' '.join(marks)}"

@@ -1,6 +1,7 @@
 """`python -m oracle power`: which bugs the checks see."""
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from oracle.conformance import _names as names
 from oracle.conformance import _power as power
 from oracle.conformance._mutants_page import seen_of
 from oracle.conformance._program._arguments import count
+from oracle.conformance._sizes import SIZES
 
 ABOUT = """Put every check before every known bug, in the PyTorch path, and before honest other
 implementations. Exit code 1 where a bug is not seen in float32 or float64, or where a check gives a
@@ -38,6 +40,8 @@ def run(given: argparse.Namespace) -> int:
     print("\n".join(power.matrix(cells)))
     left, total = power.survivors(cells), len({cell.mutant for cell in cells})
     print(f"\n{given.dtype}: {total - len(left)} of {total} mutants are seen")
+    at = Counter(power.smallest_sizes(cells).values())
+    print(f"  {', '.join(f'{at[size]} at size {size}' for size in SIZES if at[size])}")
     unseen = _unseen_by_page(given.page, cells)
     for mutant, check in unseen.items():
         print(f"  {given.page} says that {check} sees {mutant}; it does not: write the page again")
