@@ -247,7 +247,9 @@ def cost(piece: Piece, near: Nearness) -> float:
         return cost_of_truth(piece)
     price = _price(near.distance)
     if not piece.fails:
-        return min(price, CONTRADICTION) if near.distance > 1 else 0.0
+        # No number at all where one is right speaks louder than another number.
+        most = CONTRADICTION if math.isfinite(near.distance) else 2 * CONTRADICTION
+        return min(price, most) if near.distance > 1 else 0.0
     return min(price + math.log(near.width), _price(FARTHEST))
 
 

@@ -16,7 +16,7 @@ from oracle.conformance._model_examples import ModelExample
 from oracle.conformance._outcome import Outcome, Seen
 
 # Of each check: so many examples that fail, and so many that do not.
-FAILING, PASSING = 12, 4
+FAILING, PASSING = 12, 8
 # Of a check in which all is right.
 OF_RIGHT = 3
 # An example that takes more than this, in numbers read, is asked of mutants only where none is

@@ -82,7 +82,9 @@ def nearness(mutant: Mutant, check: Check, dtype: str, example: Any, answer: Any
     if not np.isfinite(exact[np.isfinite(allowed)]).all():
         # A bug that overflows does so in the arithmetic that is really used.
         same = any(_alike(subjects, numbers, allowed) for numbers in (exact, narrow))
-        return Nearness(0.0 if same else math.inf, silent=not same)
+        # A finite answer is no such overflow: that speaks against it, but as any example does.
+        finite = np.isfinite(subjects).all()
+        return Nearness(0.0 if same else math.inf, silent=not same and not finite)
     if np.isfinite(exact).all() and not np.isfinite(narrow).all():
         if _alike(subjects, narrow, allowed):
             return Nearness(0.0)
