@@ -3,12 +3,17 @@
 from oracle.mutants import _cache as cache
 from oracle.mutants import _decoders as decoders
 from oracle.mutants import _large as large
+from oracle.mutants import _long_decoders as long_decoders
+from oracle.mutants import _long_perplexity as long_perplexity
+from oracle.mutants import _long_processors as long_processors
+from oracle.mutants import _long_tokenizer as long_tokenizer
 from oracle.mutants import _model as model
 from oracle.mutants import _perplexity as perplexity
 from oracle.mutants import _processors as processors
 from oracle.mutants import _published_perplexity as published_perplexity
 from oracle.mutants import _published_processors as published_processors
 from oracle.mutants import _tokenizer as tokenizer
+from oracle.mutants import _wide_ops as wide_ops
 from oracle.mutants._mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -21,6 +26,11 @@ MUTANTS: tuple[Mutant, ...] = (
     *perplexity.MUTANTS,
     *published_perplexity.MUTANTS,
     *large.MUTANTS,
+    *wide_ops.MUTANTS,
+    *long_processors.MUTANTS,
+    *long_decoders.MUTANTS,
+    *long_tokenizer.MUTANTS,
+    *long_perplexity.MUTANTS,
 )
 # What is of toy size does not show these, so they are put before larger checks alone.
 LARGE = frozenset(mutant.id for mutant in large.MUTANTS)
