@@ -99,6 +99,14 @@ def test_who_claims_as_much_as_llm_c_is_never_asked_for_more():
     assert as_data(judgement)["claims"]["vocab_multiple_of"] == 64
 
 
+def first_failing(subject):
+    """The first example of the first check that fails."""
+    for check in CHECKS:
+        if worst := run(check, subject, count=20, shrink=False).worst:
+            return [worst.example]
+    raise AssertionError("no check sees it")
+
+
 def in_first_layer(name):
     def block(weights, c, i, *rest):
         if i == 0:
@@ -148,13 +156,12 @@ PLACES = [
 @pytest.mark.parametrize(("replaces", "component"), PLACES, ids=lambda value: str(value)[:30])
 def test_the_place_is_found_within_what_is_claimed(make, replaces, component):
     subject = make(replaces)
-    outcomes = [run(check, subject, count=30, shrink=False) for check in CHECKS]
-    failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
+    failing = first_failing(subject)
     place = localise(subject, failing, dtype="float32").component
     assert place.removesuffix(" of one key") == component
 
 
-CHECKS = named("model/logits", "model/scores", "model/weights")
+CHECKS = tuple(named(f"model/{name}")[0] for name in ("logits", "weights", "scores"))
 
 
 def test_a_refusal_is_never_the_place_where_numbers_go_wrong():
@@ -181,8 +188,7 @@ def test_an_epsilon_that_is_written_in_is_solved_for():
 def test_the_pattern_is_read_within_one_epsilon():
     replaces = {"oracle.model._scale": lambda c, i: 1 / math.sqrt(c["n_embd"] + 1)}
     for subject in (narrow(replaces), refusing(replaces)):
-        outcomes = [run(check, subject, count=30, shrink=False) for check in CHECKS]
-        failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
+        failing = first_failing(subject)
         divergence = localise(subject, failing, dtype="float32")
         assert any("looks at" in line for line in lines(subject, divergence))
 
@@ -204,8 +210,7 @@ def test_what_is_not_finite_is_not_taken_for_the_residual_stream():
 
 def test_no_epsilon_at_all_is_one_place():
     subject = guarded(with_bug({"oracle.model.layer_norm": lambda *t, eps: NORM(*t, eps=0.0)}))
-    outcomes = [run(check, subject, count=30, shrink=False) for check in CHECKS]
-    failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
+    failing = first_failing(subject)
     (place,) = localise_all(subject, failing, dtype="float32")
     assert place.component.startswith("final layer norm's epsilon")
     assert any("epsilon of 0" in line for line in lines(subject, place))
@@ -228,8 +233,7 @@ TWO = [
 @pytest.mark.parametrize(("replaces", "components"), TWO, ids=range(len(TWO)))
 def test_two_bugs_at_once_are_found_in_both_places(replaces, components):
     subject = guarded(with_bug(replaces))
-    outcomes = [run(check, subject, count=30, shrink=False) for check in CHECKS]
-    failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
+    failing = first_failing(subject)
     places = [
         divergence.component for divergence in localise_all(subject, failing, dtype="float32")
     ]
@@ -241,8 +245,7 @@ def test_two_bugs_at_once_are_found_in_both_places(replaces, components):
 @pytest.mark.parametrize(("replaces", "component"), PLACES[:8], ids=lambda value: str(value)[:30])
 def test_one_bug_is_one_place(replaces, component):
     subject = guarded(with_bug(replaces))
-    outcomes = [run(check, subject, count=30, shrink=False) for check in CHECKS]
-    failing = [outcome.worst.example for outcome in outcomes if outcome.worst]
+    failing = first_failing(subject)
     places = [
         divergence.component for divergence in localise_all(subject, failing, dtype="float32")
     ]
