@@ -1,11 +1,13 @@
 """Quoting what a stranger gave in an error message, however long or odd it is."""
 
+import re
 import reprlib
 from collections.abc import Sequence
 
 LONGEST = 80
 _MOST = 20  # of many names
 _LONGEST_VALUE = 160
+_COMMANDS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _LARGEST = 10**40  # Python takes long over numbers of very many digits, or refuses to write them
 
 
@@ -16,6 +18,31 @@ def quoted(text: str) -> str:
     ("'wte\\n'", 83)
     """
     return repr(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
+
+
+def on_one_line(text: str) -> str:
+    r"""The text with all that is not printed, a line break too, written as Python would.
+
+    >>> on_one_line("wte\nsafe: yes\x1b[2J")
+    'wte\\nsafe: yes\\x1b[2J'
+    """
+    return text if text.isprintable() else "".join(map(_written, text))
+
+
+def without_commands(text: str) -> str:
+    r"""The text with what a terminal would obey, rather than show, written as Python would.
+
+    That is every control character but a line break and a tab, line breaks of other kinds, and what
+    turns the direction of writing. Joiners within a character, as emoji have, stay.
+
+    >>> without_commands("to\tbe\n\x1b]52;c;eA==\a\u202e")
+    'to\tbe\n\\x1b]52;c;eA==\\x07\\u202e'
+    """
+    return _COMMANDS.sub(lambda found: _written(found[0]), text)
+
+
+def _written(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def listed(names: Sequence[str]) -> str:

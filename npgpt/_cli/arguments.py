@@ -35,6 +35,16 @@ def add_model(parser: ArgumentParser) -> None:
     )
 
 
+def add_raw(parser: ArgumentParser) -> None:
+    """Declare --raw."""
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="print control characters of the text as they are: on a terminal they are escaped, as "
+        r"\x1b is, so that no model and no file commands it",
+    )
+
+
 def add_dtype(parser: ArgumentParser) -> None:
     """Declare --dtype."""
     parser.add_argument(

@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,18 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from npgpt._quoting import on_one_line, without_commands
 from npgpt.errors import CheckpointWarning
 
-WIDTH = 100  # columns that a table of tokens may take
+WIDTH = 100  # columns that a table of tokens may take where there is no terminal
 _LONGEST_PIECE = 10  # columns of a token
 _LARGE = 1e7  # from there on a number is written with an exponent
 
 
 def say(message: str) -> None:
     """Print a message as one line on standard error, whatever characters it quotes."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     if sys.stderr is not None:
-        print(f"npgpt: {line}", file=sys.stderr)
+        print(f"npgpt: {on_one_line(message)}", file=sys.stderr)
+
+
+def shown(text: str, *, raw: bool) -> str:
+    """A text of a model or a file, as standard output should have it.
+
+    Without `raw`, nothing in it commands a terminal: it is as `without_commands` has it there.
+    """
+    return text if raw or not sys.stdout.isatty() else without_commands(text)
 
 
 @contextmanager
@@ -58,14 +68,37 @@ def _finite(value: Any) -> Any:
 def print_table(rows: Iterable[tuple[str, ...]], *, left: int) -> None:
     """Print rows in columns, the first `left` of them flush left, the others flush right.
 
-    The last column is not padded.
+    The last column is not padded. What is not printed, in names from a file, is escaped.
     """
-    table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    table = [tuple(map(on_one_line, row)) for row in rows]
+    widths = [max(map(columns, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = zip(row[:-1], widths, strict=False)
-        padded = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(cells)]
+        padded = [_pad(cell, width, left=i < left) for i, (cell, width) in enumerate(cells)]
         print("  ".join([*padded, row[-1]]).rstrip())
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a printable text takes.
+
+    >>> columns("abc"), columns("日本"), columns("e\u0301")
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.category(c) in ("Mn", "Me")
+        else 2
+        if unicodedata.east_asian_width(c) in ("W", "F")
+        else 1
+        for c in text
+    )
+
+
+def _pad(cell: str, width: int, *, left: bool) -> str:
+    space = " " * (width - columns(cell))
+    return cell + space if left else space + cell
 
 
 def short(text: str) -> str:
@@ -95,10 +128,11 @@ def signed(value: float) -> str:
     return number(value, "+.4f").replace("+nan", "nan")
 
 
-def print_grid(rows: Sequence[Sequence[str]], *, width: int = WIDTH) -> None:
+def print_grid(rows: Sequence[Sequence[str]], *, width: int | None = None) -> None:
     """Print a table whose first column is flush left, the others flush right.
 
-    What is too wide comes in blocks of columns, an empty line between them, each with the first.
+    What is wider than `width`, by default the terminal or else 100 columns, comes in blocks of
+    columns, an empty line between them, each with the first.
 
     >>> print_grid([["", "one", "two"], ["a", "1", "2"]], width=8)
        one
@@ -107,27 +141,35 @@ def print_grid(rows: Sequence[Sequence[str]], *, width: int = WIDTH) -> None:
        two
     a    2
     """
-    for number, block in enumerate(_blocks(rows, width)):
+    width = _width() if width is None else width
+    printable = [tuple(map(on_one_line, row)) for row in rows]
+    for number, block in enumerate(_blocks(printable, width)):
         if number:
             print()
         for line in block:
             print("  ".join(line).rstrip())
 
 
+def _width() -> int:
+    if not sys.stdout.isatty():
+        return WIDTH
+    return shutil.get_terminal_size((WIDTH, 0)).columns
+
+
 def _blocks(rows: Sequence[Sequence[str]], width: int) -> Iterator[list[tuple[str, ...]]]:
-    first, *columns = [
+    first, *others = [
         _padded(column, number) for number, column in enumerate(zip(*rows, strict=True))
     ]
-    block, used = [first], len(first[0])
-    for column in columns:
-        if len(block) > 1 and used + 2 + len(column[0]) > width:
+    block, used = [first], columns(first[0])
+    for column in others:
+        if len(block) > 1 and used + 2 + columns(column[0]) > width:
             yield list(zip(*block, strict=True))
-            block, used = [first], len(first[0])
+            block, used = [first], columns(first[0])
         block.append(column)
-        used += 2 + len(column[0])
+        used += 2 + columns(column[0])
     yield list(zip(*block, strict=True))
 
 
 def _padded(column: Sequence[str], number: int) -> list[str]:
-    widest = max(map(len, column))
-    return [cell.rjust(widest) if number else cell.ljust(widest) for cell in column]
+    widest = max(map(columns, column))
+    return [_pad(cell, widest, left=number == 0) for cell in column]

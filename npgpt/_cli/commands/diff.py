@@ -14,7 +14,7 @@ from npgpt._cli.argument_types import token_ids
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, print_table, saying_warnings
 from npgpt._prompt import Prompt
-from npgpt._quoting import listed
+from npgpt._quoting import listed, on_one_line
 from npgpt.audit import saved
 from npgpt.audit._difference import Comparison, Difference, compare_traces
 from npgpt.audit.saved import Saved
@@ -150,9 +150,9 @@ def _print(arguments: Namespace, comparison: Comparison) -> None:
         largest, floor, ratio = (f"{x:.3g}" for x in (each.largest, each.floor, each.ratio))
         rows.append((layer, each.name, largest, floor, ratio, at))
     print_table(rows, left=2)
-    print(f"\na is {arguments.a}\nb is {arguments.b}")
+    print(f"\na is {on_one_line(str(arguments.a))}\nb is {on_one_line(str(arguments.b))}")
     for name, one, two in comparison.config:
-        print(f"{name} is {one} in a and {two} in b")
+        print(on_one_line(f"{name} is {one} in a and {two} in b"))
     for where, only in (("a", comparison.only_a), ("b", comparison.only_b)):
         if only:
             print(f"only in {where}: {listed([label(*key) for key in only])}")

@@ -9,10 +9,18 @@ from typing import Any
 import npgpt._gpt
 from npgpt._cli import options
 from npgpt._cli.argument_types import natural
-from npgpt._cli.arguments import add_dtype, add_memory, add_model, add_text, load_model, read_prompt
+from npgpt._cli.arguments import (
+    add_dtype,
+    add_memory,
+    add_model,
+    add_raw,
+    add_text,
+    load_model,
+    read_prompt,
+)
 from npgpt._cli.command import Command
 from npgpt._cli.commands.ledger_tables import print_ledger
-from npgpt._cli.output import print_json
+from npgpt._cli.output import print_json, shown
 from npgpt._gpt import GPT
 from npgpt._versions import versions
 from npgpt.audit.report._decisions import ledger_data
@@ -39,6 +47,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_model(parser)
     add_dtype(parser)
     add_memory(parser)
+    add_raw(parser)
     parser.add_argument(
         "--seed",
         metavar="N",
@@ -88,12 +97,12 @@ def _run(arguments: Namespace) -> None:
         generation = gpt.generate(prompt, **asked)
         print_ledger(gpt, generation)
         print()
-        _print_rows(generation)
+        _print_rows(generation, arguments.raw)
     elif gpt.tokenizer is None or gpt.settings(**given).num_return_sequences > 1:
-        _print_rows(gpt.generate(prompt, **asked))
+        _print_rows(gpt.generate(prompt, **asked), arguments.raw)
     else:
         text = prompt if isinstance(prompt, str) else gpt.tokenizer.decode(prompt)
-        _print_pieces(text, gpt.stream(prompt, **asked))
+        _print_pieces(text, gpt.stream(prompt, **asked), arguments.raw)
 
 
 def _settings(gpt: GPT, arguments: Namespace) -> dict[str, Any]:
@@ -117,23 +126,24 @@ def _forms(gpt: GPT, word: str) -> list[list[int]]:
     return [gpt.tokenizer.encode(form) for form in (word, f" {word}")]
 
 
-def _print_pieces(text: str, pieces: Iterable[str]) -> None:
+def _print_pieces(text: str, pieces: Iterable[str], raw: bool) -> None:
     """Print the prompt, and each piece when it comes; the line ends whatever happens."""
     try:
-        print(text, end="", flush=True)
+        print(shown(text, raw=raw), end="", flush=True)
         for piece in pieces:
-            print(piece, end="", flush=True)
+            print(shown(piece, raw=raw), end="", flush=True)
     finally:
         print(flush=True)
 
 
-def _print_rows(generation: Generation) -> None:
+def _print_rows(generation: Generation, raw: bool) -> None:
     """Print all rows; where there are several, each under a line that counts them."""
     count = len(generation.sequences)
     for index, tokens in enumerate(generation.sequences):
         if count > 1:
             print(f"--- {index + 1} of {count} ---")
-        print(generation.texts[index] if generation.texts else " ".join(map(str, tokens)))
+        text = generation.texts[index] if generation.texts else " ".join(map(str, tokens))
+        print(shown(text, raw=raw))
 
 
 def _print_json(gpt: GPT, generation: Generation, given: dict[str, Any], seed: int) -> None:

@@ -9,6 +9,7 @@ from npgpt._cli.arguments import add_model
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, print_table, saying_warnings
 from npgpt._gpt import shipped
+from npgpt._quoting import on_one_line
 from npgpt.errors import SettingError
 
 _EXAMPLES = """\
@@ -42,7 +43,8 @@ def _run(arguments: Namespace) -> None:
 
 
 def _print(facts: Mapping[str, Any]) -> None:
-    print(f"{facts['model']} ({facts['format'] or 'no format that npgpt knows'})\n")
+    form = facts["format"] or "no format that npgpt knows"
+    print(f"{on_one_line(facts['model'])} ({form})\n")
     print(f"dialect: {facts['dialect'] or 'not known'}")
     print(f"safe: {_verdict(facts)}")
     if "config" in facts:
@@ -59,10 +61,10 @@ def _verdict(facts: Mapping[str, Any]) -> str:
     names = facts["names"]
     if not facts["safe"]:
         calls = f"; its pickle names {', '.join(names)}" if names else ""
-        return f"no: npgpt refuses it, and nothing of it was used{calls}"
+        return on_one_line(f"no: npgpt refuses it, and nothing of it was used{calls}")
     if names is None:
         return "yes: it holds numbers and texts, and nothing that a program would run"
-    return f"yes: a pickle that names only {', '.join(names) or 'nothing'}"
+    return on_one_line(f"yes: a pickle that names only {', '.join(names) or 'nothing'}")
 
 
 def _print_contents(facts: Mapping[str, Any]) -> None:

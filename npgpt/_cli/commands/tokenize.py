@@ -3,9 +3,9 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from npgpt._cli.arguments import add_model, add_text, read_prompt
+from npgpt._cli.arguments import add_model, add_raw, add_text, read_prompt
 from npgpt._cli.command import Command
-from npgpt._cli.output import print_json, print_table
+from npgpt._cli.output import print_json, print_table, shown
 from npgpt._gpt import shipped
 from npgpt.checkpoints._loading import tokenizer_in
 from npgpt.errors import TokenizerError
@@ -24,6 +24,7 @@ _EXAMPLES = """\
 def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--decode", 'print the text that token ids stand for: "1 2 3"')
     add_model(parser)
+    add_raw(parser)
 
 
 def _run(arguments: Namespace) -> None:
@@ -39,7 +40,7 @@ def _run(arguments: Namespace) -> None:
         print_table([("id", "token"), *((str(t), piece(tokenizer, t)) for t in tokens)], left=0)
         print(f"\n{len(tokens)} tokens")
     else:
-        print(text)
+        print(shown(text, raw=arguments.raw))
 
 
 def _tokenizer(model: Path | None) -> Tokenizer:
