@@ -313,20 +313,25 @@ def load(
     dtype: npt.DTypeLike = np.float32,
     widen: bool = True,
     memory: int | None = None,
+    tokenizer: Tokenizer | str | os.PathLike[str] | None = None,
     batch_invariant: bool = False,
 ) -> GPT:
-    """The GPT-2 in a folder or file; without a path, the small English one that ships.
+    """The GPT-2 in a folder or file; without a path, the default one.
+
+    That is the one that the environment variable NPGPT_MODEL names, or else the small English one
+    that ships.
 
     dtype, float32 or float64, is what it computes in. Without `widen`, weights stored in 16 bits
     are kept so, which takes half the memory and more time. With `memory` the process takes no more
     bytes than that: weights that do not fit are read from the file again at each use.
+    tokenizer, one or where it is, takes the place of the checkpoint's own, or of none.
     `npgpt.checkpoints.load` says more. `batch_invariant`: as `GPT` has it.
 
     Raises CheckpointError, ConfigError or TokenizerError for what cannot be read, or contradicts
     itself, SettingError for another dtype, and for too little memory.
     """
-    path = shipped() if path is None else path
-    checkpoint = load_checkpoint(path, dtype=dtype, widen=widen, memory=memory)
+    path = default_model() if path is None else path
+    checkpoint = load_checkpoint(path, dtype=dtype, widen=widen, memory=memory, tokenizer=tokenizer)
     config = checkpoint.config
     parameters = column_major(checkpoint.parameters)
     defaults = of_file({"eos_token_id": config.eos_token_id, **checkpoint.generation_config})
@@ -338,6 +343,12 @@ def load(
         batch_invariant=batch_invariant,
         path=Path(path),
     )
+
+
+def default_model() -> Path:
+    """The model that is meant where none is given: that of NPGPT_MODEL, or the one that ships."""
+    named = os.environ.get("NPGPT_MODEL")
+    return Path(named) if named else shipped()
 
 
 def shipped() -> Path:

@@ -26,12 +26,24 @@ def add_model(parser: ArgumentParser) -> None:
         metavar="PATH",
         type=Path,
         help="a GPT-2: a folder with config.json and weights, or a file of weights, such as a GGUF "
-        "or nanoGPT's ckpt.pt, or a name that `npgpt fetch` got (default: the model that ships)",
+        "or nanoGPT's ckpt.pt, or a name that `npgpt fetch` got (default: what the environment "
+        "variable NPGPT_MODEL names, or the model that ships)",
     )
     parser.add_argument(
         "--json",
         action="store_true",
         help="print one JSON object, the numbers in full; null stands for what is not finite",
+    )
+
+
+def add_tokenizer(parser: ArgumentParser) -> None:
+    """Declare --tokenizer."""
+    parser.add_argument(
+        "--tokenizer",
+        metavar="PATH",
+        type=Path,
+        help="a tokenizer in place of the model's own, or of none: its folder, its tokenizer.json "
+        "or vocab.json, or nanoGPT's meta.pkl",
     )
 
 
@@ -93,6 +105,7 @@ def load_model(arguments: Namespace) -> GPT:
             dtype=arguments.dtype,
             widen=arguments.widen,
             memory=arguments.memory,
+            tokenizer=getattr(arguments, "tokenizer", None),
         )
 
 
@@ -123,6 +136,7 @@ def add_prompt(parser: ArgumentParser) -> None:
     """Declare the text and the model to look into."""
     add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
     add_model(parser)
+    add_tokenizer(parser)
     add_dtype(parser)
     add_memory(parser)
 

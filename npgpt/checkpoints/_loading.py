@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt._config import Config
+from npgpt._quoting import brief
 from npgpt.checkpoints._configuration import CONFIG as CONFIG
 from npgpt.checkpoints._configuration import agreed_config, read_config_fields
 from npgpt.checkpoints._dialects import DIALECTS, HEAD, TABLE, Dialect, translate
@@ -19,7 +20,13 @@ from npgpt.checkpoints._finite import non_finite
 from npgpt.checkpoints._listing import Listing, listing_of
 from npgpt.checkpoints._tensors import NARROW, Stored, Weights, as_stored, same_bits, to_floats
 from npgpt.checkpoints._weights import locate, read_weights
-from npgpt.errors import CheckpointError, CheckpointWarning, NonFiniteWarning, SettingError
+from npgpt.errors import (
+    CheckpointError,
+    CheckpointWarning,
+    NonFiniteWarning,
+    SettingError,
+    TokenizerError,
+)
 from npgpt.model._paging import release, within_memory
 from npgpt.model._parameters import Parameters, from_arrays
 from npgpt.tokenizer._encoding import Tokenizer
@@ -56,13 +63,15 @@ def load(
     dtype: npt.DTypeLike = np.float32,
     widen: bool = True,
     memory: int | None = None,
+    tokenizer: Tokenizer | str | os.PathLike[str] | None = None,
 ) -> Checkpoint:
     """Open the model in a folder, or in a file, whose folder then has what the file does not.
 
     `weights` says which files of weights there are, and where they are looked for;
     `dialects`, whose names they may have. The config is config.json's, or the one that the file of
     weights states, or both where they agree. generation_config.json and the tokenizer's files may
-    be missing; a tokenizer in the file of weights comes before those.
+    be missing; a tokenizer in the file of weights comes before those, and `tokenizer`, one or where
+    `tokenizers.read_tokenizer` finds it, before all: the checkpoint's own is then not read.
 
     The parameters are read-only arrays of `dtype`, float32 or float64. Those stored in that dtype
     stay in their files, mapped into memory, transposed or not; the others are converted, exactly
@@ -95,7 +104,9 @@ def load(
     arrays = _convert(tensors, wanted, widen and memory is None)
     _warn_if_not_finite(arrays, str(located), release=memory is not None)
     parameters = from_arrays(arrays, config)
-    tokenizer = _tokenizer(stored, located.parent)
+    own = _given(tokenizer, config)
+    if own is None:
+        own = _tokenizer(stored, located.parent)
     generation_config = _optional_object(located.parent, GENERATION_CONFIG)
     check_unchanged(located.parent / CONFIG, config_before)
     if memory is not None:  # after all else that takes some
@@ -103,7 +114,7 @@ def load(
     return Checkpoint(
         config=config,
         parameters=parameters,
-        tokenizer=tokenizer,
+        tokenizer=own,
         generation_config=generation_config,
         listing=listing_of(stored),
     )
@@ -126,6 +137,25 @@ def settle_tied_head(tensors: Mapping[str, Stored], tied: bool, where: str) -> d
             "set tie_word_embeddings to false in config.json if the model has a head of its own"
         )
     return headless
+
+
+def _given(
+    tokenizer: Tokenizer | str | os.PathLike[str] | None, config: Config
+) -> Tokenizer | None:
+    if tokenizer is None or isinstance(tokenizer, Tokenizer):
+        given, where = tokenizer, "the tokenizer"
+    elif not isinstance(tokenizer, (str, os.PathLike)):
+        raise SettingError(f"tokenizer is {brief(tokenizer)}; give a path, or a Tokenizer")
+    else:
+        from npgpt.checkpoints._tokenizers import read_tokenizer  # which few calls need
+
+        given, where = read_tokenizer(tokenizer), os.fspath(tokenizer)
+    if given is not None and given.vocab_size > config.vocab_size:
+        raise TokenizerError(
+            f"{where}: has {given.vocab_size} tokens, and the model knows {config.vocab_size}; "
+            "give the one that the model was trained with"
+        )
+    return given
 
 
 def _tokenizer(stored: Weights, folder: Path) -> Tokenizer | None:

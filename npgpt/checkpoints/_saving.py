@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,9 @@ def save(
     The weights are rounded to `dtype`: float64, float32, float16 or bfloat16. They are named as
     GPT2LMHeadModel names them; a tied head is not written. `generation_config` defaults to the
     config's special tokens. The folder is made if need be; files of these names in it are
-    replaced, and only once all of the new ones are written, so that an error leaves them as they
-    were; `replace_all` says what holds for other interruptions. Two processes that save
-    here do so one after the other.
+    replaced, and only once all of the new ones are written, so that an error leaves all as it was;
+    `replace_all` says what holds for other interruptions. Two processes that save here do so one
+    after the other.
 
     Raises SettingError for another dtype, and CheckpointError where the parameters are not those
     of the config, where a weight is too large for `dtype`, and where a file cannot be written.
@@ -63,6 +64,7 @@ def save(
     if generation_config is None:
         generation_config = {n: fields[n] for n in _TOKEN_IDS if fields[n] is not None}
     home = Path(folder)
+    missing = [above for above in (home, *home.parents) if not os.path.lexists(above)]
     try:
         home.mkdir(parents=True, exist_ok=True)
         stale = () if tokenizer is None else (ADDED_TOKENS,)
@@ -73,7 +75,17 @@ def save(
             if tokenizer is not None:
                 save_tokenizer(tokenizer, draft)
     except OSError as error:
+        _remove_empty(missing)
         raise CheckpointError(f"{home}: cannot be written ({error.strerror})") from error
+    except BaseException:
+        _remove_empty(missing)
+        raise
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _write_json(path: Path, fields: Mapping[str, Any]) -> None:

@@ -104,7 +104,8 @@ class Tokenizer:
         try:
             return b"".join(map(self._token_bytes.__getitem__, map(operator.index, ids)))
         except (KeyError, TypeError):
-            raise self._unknown(ids) from None
+            known_ids(ids, self.vocab_size)
+            raise
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text that ids stand for, where bytes that are not UTF-8 become U+FFFD.
@@ -134,15 +135,20 @@ class Tokenizer:
     def _token_bytes(self) -> "_TokenBytes":
         return _TokenBytes(self.vocab, self.special_tokens)
 
-    def _unknown(self, ids: list[int]) -> TokenizerError:
-        for token in ids:
-            try:
-                self._token_bytes[operator.index(token)]
-            except (KeyError, TypeError):
-                break
-        return TokenizerError(
-            f"token id {brief(token)} is unknown; give whole numbers, 0 to {self.vocab_size - 1}"
-        )
+
+def known_ids(ids: Iterable[int], count: int) -> list[int]:
+    """The ids as a list; TokenizerError unless they are whole numbers, 0 to count − 1."""
+    listed = _listed(ids)
+    for token in listed:
+        try:
+            is_known = 0 <= operator.index(token) < count
+        except TypeError:
+            is_known = False
+        if not is_known:
+            raise TokenizerError(
+                f"token id {brief(token)} is unknown; give whole numbers, 0 to {count - 1}"
+            )
+    return list(map(operator.index, listed))
 
 
 def _listed(ids: Iterable[int]) -> list[int]:

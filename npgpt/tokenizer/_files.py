@@ -6,6 +6,7 @@ from pathlib import Path
 
 from npgpt._quoting import brief, quoted
 from npgpt.errors import TokenizerError
+from npgpt.tokenizer._characters import CharacterTokenizer
 from npgpt.tokenizer._disk import read_object, read_text, reading, write_object, write_text
 from npgpt.tokenizer._encoding import END_OF_TEXT, Tokenizer
 from npgpt.tokenizer._merge import shared
@@ -64,8 +65,14 @@ def save(
     there are special tokens besides `<|endoftext|>`; where there are none, one that is there is
     removed. Files of these names are written over. The folder is made if need be.
 
-    Raises TokenizerError for another name in `forms`.
+    Raises TokenizerError for another name in `forms`, and for a tokenizer of characters, which
+    these files cannot hold.
     """
+    if isinstance(tokenizer, CharacterTokenizer):
+        raise TokenizerError(
+            f"{tokenizer} cannot be written as {TOKENIZER_JSON}, which is of byte pairs; save the "
+            "model without it, and give meta.pkl where the model is used"
+        )
     if not set(forms) <= {TOKENIZER_JSON, *VOCAB_AND_MERGES}:
         raise TokenizerError(
             f"forms is {brief(forms)}; give some of {[TOKENIZER_JSON, *VOCAB_AND_MERGES]}"

@@ -9,7 +9,7 @@ from npgpt._cli.arguments import add_prompt, load_model, read_prompt
 from npgpt._cli.command import Command
 from npgpt._cli.commands.audit_tables import print_summary, print_verdict
 from npgpt._cli.output import print_json
-from npgpt._gpt import GPT
+from npgpt._gpt import GPT, default_model, shipped
 from npgpt._versions import versions
 from npgpt.audit import saved
 from npgpt.audit.report import _figures as figures
@@ -75,7 +75,8 @@ def _run(arguments: Namespace) -> int:
     if arguments.html is not None:
         _check_place(arguments.html)
     gpt = load_model(arguments)
-    name = "the model that ships" if arguments.model is None else arguments.model.name
+    model = arguments.model or default_model()
+    name = "the model that ships" if model == shipped() else model.name
     settings, seed = options.settings(arguments), arguments.seed or 0
     audited = audit(gpt, prompt, name=name, settings=settings, seed=seed)
     written = _write(arguments, gpt, audited)

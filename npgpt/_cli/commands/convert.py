@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from npgpt._cli.arguments import add_tokenizer
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, saying_warnings
 from npgpt._config import to_json
 from npgpt._kernels.upcast import upcast
+from npgpt._quoting import listed
 from npgpt.checkpoints._listing import list_tensors
 from npgpt.checkpoints._loading import Checkpoint
 from npgpt.checkpoints._loading import load as load_checkpoint
 from npgpt.checkpoints._npz import NPZ, NPZ_DTYPES, NPZ_SUFFIX, read_npz, write_npz
 from npgpt.checkpoints._saving import STORAGE, save
-from npgpt.checkpoints._weights import FILE_NAMES
+from npgpt.checkpoints._weights import FILE_NAMES, locate
 from npgpt.errors import CheckpointError, SettingError
 from npgpt.model._parameters import from_arrays, shapes, to_arrays
 
@@ -44,13 +46,21 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="a folder with model.safetensors and config.json, or one .npz (default: by OUT's "
         "name)",
     )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help=f"write over an {NPZ}, or into a folder that is not empty, replacing a model's "
+        "files there",
+    )
+    add_tokenizer(parser)
     parser.add_argument("--json", action="store_true", help="say as a JSON object what was written")
 
 
 def _run(arguments: Namespace) -> None:
     target: Path = arguments.target
     form = arguments.format or (_NPZ if target.suffix == NPZ_SUFFIX else _FOLDER)
-    _check_target(target, form)
+    _check_target(target, form, arguments.force)
+    _check_apart(arguments.source, target)
     stored = {t.dtype for t in list_tensors(arguments.source).tensors if len(t.shape) > 1} & set(
         STORAGE
     )
@@ -58,7 +68,10 @@ def _run(arguments: Namespace) -> None:
     with saying_warnings():
         # In the widest dtype that is stored, so that numbers are rounded once.
         checkpoint = load_checkpoint(
-            arguments.source, dtype=_WIDEST if _WIDEST in stored else "float32", widen=False
+            arguments.source,
+            dtype=_WIDEST if _WIDEST in stored else "float32",
+            widen=False,
+            tokenizer=arguments.tokenizer,
         )
     (_write_npz if form == _NPZ else _write_folder)(target, checkpoint, dtype)
     facts = _facts(arguments.source, target, form, dtype, checkpoint)
@@ -74,8 +87,19 @@ def _default(stored: set[str], form: str) -> str:
     return dtype if dtype in dtypes else "float32"
 
 
-def _check_target(target: Path, form: str) -> None:
-    """Raise unless OUT is a new name, or holds what this would write in its place."""
+def _check_apart(source: Path, target: Path) -> None:
+    """Raise where OUT is IN, or the folder that IN is in, whatever links lead there."""
+    located = locate(source)
+    files = {located, *list_tensors(located).files}
+    for place in (*files, *(file.parent for file in files)):
+        if target.exists() and target.samefile(place):
+            raise SettingError(
+                f"OUT is {str(target)!r}, where IN is too; give another name: IN stays as it is"
+            )
+
+
+def _check_target(target: Path, form: str, force: bool) -> None:
+    """Raise unless OUT is new, or an empty folder, or with `force` what this may write over."""
     if form == _FOLDER:
         if target.suffix in _FILES and not target.is_dir():
             raise SettingError(
@@ -84,8 +108,18 @@ def _check_target(target: Path, form: str) -> None:
             )
         if target.exists() and not target.is_dir():
             raise CheckpointError(f"{target}: there is a file of that name; give another folder")
+        there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+        if there and not force:
+            raise CheckpointError(
+                f"{target}: not empty, it holds {listed(there)}; give a new folder, or --force, "
+                "which replaces a model's files there"
+            )
     elif target.exists() and not _is_own(target):
         raise CheckpointError(f"{target}: not an {NPZ}; remove it, or give another name")
+    elif target.exists() and not force:
+        raise CheckpointError(
+            f"{target}: there is a file of that name; give another, or --force to replace it"
+        )
 
 
 def _is_own(target: Path) -> bool:
@@ -148,7 +182,7 @@ def _print(facts: Mapping[str, Any]) -> None:
 
 COMMAND = Command(
     name="convert",
-    usage="IN OUT [--dtype DTYPE] [--format FORMAT] [--json]",
+    usage="IN OUT [--dtype DTYPE] [--format FORMAT] [--force] [--tokenizer PATH] [--json]",
     summary="save a model of any format as model.safetensors with config.json, or as one .npz",
     examples=_EXAMPLES,
     add_arguments=_add_arguments,

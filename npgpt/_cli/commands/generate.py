@@ -15,6 +15,7 @@ from npgpt._cli.arguments import (
     add_model,
     add_raw,
     add_text,
+    add_tokenizer,
     load_model,
     read_prompt,
 )
@@ -45,6 +46,7 @@ _EXAMPLES = """\
 def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
     add_model(parser)
+    add_tokenizer(parser)
     add_dtype(parser)
     add_memory(parser)
     add_raw(parser)

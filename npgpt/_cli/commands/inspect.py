@@ -8,7 +8,7 @@ from typing import Any
 from npgpt._cli.arguments import add_model
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, print_table, saying_warnings
-from npgpt._gpt import shipped
+from npgpt._gpt import default_model
 from npgpt._quoting import on_one_line
 from npgpt.errors import SettingError
 
@@ -29,7 +29,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> None:
     if arguments.path is not None and arguments.model is not None:
         raise SettingError("PATH and --model are given; give one of them")
-    path = arguments.path or arguments.model or shipped()
+    path = arguments.path or arguments.model or default_model()
     from npgpt.checkpoints._inspection import inspect_with_error  # which no other command needs
 
     with saying_warnings():

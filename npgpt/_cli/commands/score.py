@@ -5,7 +5,15 @@ from argparse import ArgumentParser, Namespace
 import numpy as np
 
 from npgpt._cli.argument_types import natural
-from npgpt._cli.arguments import add_dtype, add_memory, add_model, add_text, load_model, read_prompt
+from npgpt._cli.arguments import (
+    add_dtype,
+    add_memory,
+    add_model,
+    add_text,
+    add_tokenizer,
+    load_model,
+    read_prompt,
+)
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, print_table
 from npgpt._gpt import GPT
@@ -24,6 +32,7 @@ _EXAMPLES = """\
 def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
     add_model(parser)
+    add_tokenizer(parser)
     add_dtype(parser)
     add_memory(parser)
     parser.add_argument(

@@ -3,11 +3,12 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from npgpt._cli.arguments import add_model, add_raw, add_text, read_prompt
+from npgpt._cli.arguments import add_model, add_raw, add_text, add_tokenizer, read_prompt
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, print_table, shown
-from npgpt._gpt import shipped
+from npgpt._gpt import default_model
 from npgpt.checkpoints._loading import tokenizer_in
+from npgpt.checkpoints._tokenizers import read_tokenizer
 from npgpt.errors import TokenizerError
 from npgpt.tokenizer._encoding import Tokenizer
 from npgpt.tokenizer._files import TOKENIZER_JSON, VOCAB_AND_MERGES
@@ -24,12 +25,13 @@ _EXAMPLES = """\
 def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--decode", 'print the text that token ids stand for: "1 2 3"')
     add_model(parser)
+    add_tokenizer(parser)
     add_raw(parser)
 
 
 def _run(arguments: Namespace) -> None:
     given = read_prompt(arguments)
-    tokenizer = _tokenizer(arguments.model)
+    tokenizer = _tokenizer(arguments.tokenizer, arguments.model)
     tokens = tokenizer.encode(given) if isinstance(given, str) else given
     text = tokenizer.decode(tokens)
     if arguments.json:
@@ -43,9 +45,11 @@ def _run(arguments: Namespace) -> None:
         print(shown(text, raw=arguments.raw))
 
 
-def _tokenizer(model: Path | None) -> Tokenizer:
+def _tokenizer(given: Path | None, model: Path | None) -> Tokenizer:
     """The tokenizer alone: it needs no weights."""
-    folder = shipped() if model is None else model
+    if given is not None:
+        return read_tokenizer(given)
+    folder = default_model() if model is None else model
     tokenizer = tokenizer_in(folder if folder.is_dir() else folder.parent)
     if tokenizer is None:
         pairs = (f"{vocab} with {merges}" for vocab, merges in VOCAB_AND_MERGES.items())

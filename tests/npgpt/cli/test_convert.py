@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 import npgpt
 from npgpt.checkpoints._listing import list_tensors
+from npgpt.checkpoints._safetensors import read_safetensors, write_safetensors
 from npgpt.model._parameters import to_arrays
 from tests.helpers.checkpoint_making import TINY, random_arrays
 from tests.helpers.command_line import output, run
@@ -77,12 +79,73 @@ def test_the_format_may_be_said(model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "b.npz" / "model.safetensors").is_file()
 
 
-def test_what_it_wrote_it_may_write_over(model: Path, tmp_path: Path) -> None:
-    for _ in range(2):
-        output("convert", model, tmp_path / "a.npz")
-        output("convert", model, tmp_path / "a")
-    output("convert", tmp_path / "a", tmp_path / "a", "--dtype", "float16")
-    assert {t.dtype for t in list_tensors(tmp_path / "a").tensors} == {"float16"}
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def test_what_is_there_is_replaced_by_force_alone(model: Path, tmp_path: Path) -> None:
+    for name in ("a.npz", "a"):
+        output("convert", model, tmp_path / name)
+        (tmp_path / name).with_suffix("").mkdir(exist_ok=True)
+    (tmp_path / "a" / "letter").write_text("precious")
+    before = [contents(tmp_path), contents(tmp_path / "a")]
+    ran = run("convert", model, tmp_path / "a", "--dtype", "float16")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"npgpt: {tmp_path}/a: not empty, it holds 'config.json', 'generation_config.json', "
+        "'letter', 'merges.txt', 'model.safetensors', 'tokenizer.json', 'vocab.json'; give a new "
+        "folder, or --force, which replaces a model's files there\n"
+    )
+    ran = run("convert", model, tmp_path / "a.npz", "--dtype", "float16")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"npgpt: {tmp_path}/a.npz: there is a file of that name; give another, or --force to "
+        "replace it\n"
+    )
+    assert [contents(tmp_path), contents(tmp_path / "a")] == before
+    for name in ("a.npz", "a"):
+        output("convert", model, tmp_path / name, "--dtype", "float16", "--force")
+        assert {t.dtype for t in list_tensors(tmp_path / name).tensors} == {"float16"}
+    assert (tmp_path / "a" / "letter").read_text() == "precious"
+
+
+def test_in_stays_as_it_is_whatever_is_forced(model: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(model, tmp_path / "model")
+    output("convert", model, tmp_path / "a.npz")
+    (tmp_path / "link").symlink_to(source)
+    (tmp_path / "link.npz").symlink_to(tmp_path / "a.npz")
+    before = [contents(tmp_path), contents(source)]
+    for one, other in (
+        ("model", "model"),
+        ("model", "link"),
+        ("link", "model"),
+        ("model/model.safetensors", "model"),
+        ("a.npz", "a.npz"),
+        ("a.npz", "link.npz"),
+    ):
+        ran = run("convert", tmp_path / one, tmp_path / other, "--force", "--dtype", "float16")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == (
+            f"npgpt: OUT is '{tmp_path}/{other}', where IN is too; give another name: IN stays as "
+            "it is\n"
+        )
+        assert [contents(tmp_path), contents(source)] == before
+
+
+def test_a_failed_conversion_leaves_what_was_there(model: Path, tmp_path: Path) -> None:
+    large = shutil.copytree(model, tmp_path / "large")
+    stored = read_safetensors(large / "model.safetensors")
+    arrays = {name: np.array(tensor.data) for name, tensor in stored.items()}
+    arrays["transformer.ln_f.bias"][0] = 1e30
+    write_safetensors(large / "model.safetensors", arrays)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.json").write_text("precious")
+    for name in ("new", "deep/er", "new.npz", "old"):
+        ran = run("convert", large, tmp_path / name, "--dtype", "float16", "--force")
+        assert (ran.code, ran.out) == (2, "")
+        assert "float16" in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large", "old"]
+    assert contents(tmp_path / "old") == {"config.json": b"precious"}
 
 
 def test_a_refused_file_writes_nothing_and_stays(model: Path, tmp_path: Path) -> None:
