@@ -112,11 +112,11 @@ def test_that_no_name_fits_is_said_for_each_family():
 
 
 def test_distances_and_shares_are_data():
-    subject = guarded(plain("gelu-erf"))
+    subject = guarded(plain("layernorm-bessel"))
     (check,) = checks_at("toy", ["model/logits"])
     first = as_data(judgement_of(subject, [run(check, subject, count=15, shrink=False)]))
     suspect = first["suspects"][0]
-    assert suspect["id"] == "gelu-erf"
+    assert suspect["id"] == "layernorm-bessel"
     assert suspect["reproduces"]
     assert suspect["explained"] == suspect["failing"] > 0
     assert suspect["distance"] <= 1
