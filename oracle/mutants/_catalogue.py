@@ -16,6 +16,15 @@ from oracle.mutants import _tokenizer as tokenizer
 from oracle.mutants import _wide_ops as wide_ops
 from oracle.mutants._mutant import Mutant
 
+# What is of toy size does not show these, so they are put before larger checks alone.
+LARGE_MUTANTS: tuple[Mutant, ...] = (
+    *large.MUTANTS,
+    *wide_ops.MUTANTS,
+    *long_processors.MUTANTS,
+    *long_decoders.MUTANTS,
+    *long_tokenizer.MUTANTS,
+    *long_perplexity.MUTANTS,
+)
 MUTANTS: tuple[Mutant, ...] = (
     *model.MUTANTS,
     *cache.MUTANTS,
@@ -25,15 +34,9 @@ MUTANTS: tuple[Mutant, ...] = (
     *tokenizer.MUTANTS,
     *perplexity.MUTANTS,
     *published_perplexity.MUTANTS,
-    *large.MUTANTS,
-    *wide_ops.MUTANTS,
-    *long_processors.MUTANTS,
-    *long_decoders.MUTANTS,
-    *long_tokenizer.MUTANTS,
-    *long_perplexity.MUTANTS,
+    *LARGE_MUTANTS,
 )
-# What is of toy size does not show these, so they are put before larger checks alone.
-LARGE = frozenset(mutant.id for mutant in large.MUTANTS)
+LARGE = frozenset(mutant.id for mutant in LARGE_MUTANTS)
 
 
 def named(id: str) -> Mutant:

@@ -43,7 +43,7 @@ def borders():
 
 def test_there_are_many_and_each_says_what_it_does():
     assert len(OF_MODELS) >= 40
-    assert {mutant.id for mutant in LARGE_MUTANTS} == LARGE
+    assert {mutant.id for mutant in LARGE_MUTANTS} <= LARGE
     assert {mutant.id for mutant in MUTANTS} >= LARGE
     for mutant in OF_MODELS:
         assert mutant.effect
