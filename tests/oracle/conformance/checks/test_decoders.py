@@ -10,7 +10,7 @@ from oracle.conformance._decoder_verdicts import judge, reference, settled
 from oracle.conformance._explore import collect
 from oracle.strategies._decoding_problems import DECODERS, REQUIRED, DecodingProblem
 from oracle.strategies._toy_language_models import ToyLanguageModel
-from tests.helpers.decoding_subject import EXAMPLES, GARBAGE, ORACLE, examples_of, rounded, verdicts
+from tests.helpers.decoding_subject import GARBAGE, ORACLE, examples_of, rounded, verdicts
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 EVEN = ToyLanguageModel(((1, 1, 1),), (0, 0), ((1,), (0,), (0,)))
@@ -40,7 +40,7 @@ def test_rounded_logits_are_wrong_where_float64_is_claimed(decoder):
     subject = replace(ORACLE, dtype="float64", generate=rounded)
     found = [
         check.judge("float64", example, check.answer(subject, example)).verdict
-        for example in collect(check.examples(subject), EXAMPLES)
+        for example in collect(check.examples(subject), check.count)
     ]
     assert Counter(found)[MISMATCH] >= 3
 
