@@ -155,6 +155,8 @@ def test_a_tokenizer_json_unlike_gpt2s(
         ("model.merges", ["a b"]),
         ("model.merges", [["a", "b"]]),
         ("model.type", ...),
+        ("model.dropout", 0.0),
+        ("model.dropout", 0),
         ("model.dropout", ...),
         ("model.continuing_subword_prefix", ""),
         ("model.unk_token", "<|endoftext|>"),
