@@ -43,7 +43,21 @@ def _narrow_ids(ids: Tensor, weight: Tensor) -> Tensor:
     return embedding(narrow.where(narrow >= 0, narrow + weight.shape[0]), weight)
 
 
+def _first_features(x: Tensor, weight: Tensor, bias: Tensor, *, eps: float) -> Tensor:
+    deviation, mean = torch.std_mean(x[..., :1024], -1, correction=0, keepdim=True)
+    return (x - mean) / torch.sqrt(deviation**2 + eps) * weight + bias
+
+
 MUTANTS: tuple[Mutant, ...] = (
+    model_bug(
+        "layernorm-first-1024",
+        "mean and variance are those of the first 1024 features",
+        "",
+        effect="logits off in GPT-2 Large and XL",
+        severity="text",
+        layer_norm=_first_features,
+        dtypes=("float64", "float32", "float16"),
+    ),
     model_bug(
         "activation-tail-left",
         "numbers behind the last whole vector of 64 are not activated",

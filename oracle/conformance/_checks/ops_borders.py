@@ -29,7 +29,8 @@ from oracle.conformance._several import border_check
 from oracle.strategies._arrays import build_array
 from oracle.strategies._borders import borders
 
-KINDS = ("ordinary", "integers", "near_ties", "constant_rows")
+# A row of equal numbers, which toys have too, hides from a layer norm and a softmax what they lose.
+KINDS = ("ordinary", "integers")
 VOCABULARIES = (256, 257, 4096, 50257, 50304)
 # In and out of GPT-2 small's and XL's MLP.
 MLPS = ((768, 3072), (1600, 6400))
@@ -47,7 +48,7 @@ class _Draw:
         self.dtype = dtype
 
     def __call__(self, *shape: int, kind: str = "") -> Array:
-        chosen = kind or KINDS[self.rng.choice(len(KINDS), p=(0.7, 0.1, 0.1, 0.1))]
+        chosen = kind or KINDS[self.rng.choice(len(KINDS), p=(0.8, 0.2))]
         made = build_array(chosen, int(self.rng.integers(2**32)), shape, floats(self.dtype))
         return exact(self.dtype, made)
 

@@ -27,6 +27,7 @@ MUTANTS = (
 MEANT = {
     "activation": "ops/gelu_new-wide",
     "linear": "ops/linear-wide",
+    "layernorm": "ops/layer_norm-wide",
     "embedding": "ops/embedding-wide",
     "repetition": "processors/repetition_penalty-wide",
     "presence": "processors/presence_penalty-wide",
