@@ -182,8 +182,16 @@ class GPT:
         token has nothing before it and is not scored, unless `add_bos` puts the model's
         beginning-of-text token there.
         """
-        (row,) = prompt_rows(text, self.tokenizer)
+        rows = prompt_rows(text, self.tokenizer)
+        if len(rows) > 1:
+            raise PromptError(f"{len(rows)} rows are given; score them one by one")
+        (row,) = rows
         before = [self._bos()] if add_bos else []
+        if not before and len(row) == 1:
+            raise PromptError(
+                f"the text is one token, {row[0]}, and has nothing before it to predict it from; a "
+                "score needs at least 2 tokens, or add_bos=True, the beginning-of-text token first"
+            )
         self._model.check_files()
         scored = log_probabilities(
             np.array([*before, *row]), self.parameters, self.config, stride=stride

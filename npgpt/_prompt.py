@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from npgpt._arrays import Mask, Tokens
+from npgpt._quoting import brief, kind
 from npgpt.decoding._prompts import token_rows
 from npgpt.decoding._scoring import Rows
 from npgpt.errors import PromptError
@@ -26,6 +27,7 @@ def prompt_rows(prompt: Prompt, tokenizer: Tokenizer | None, mask: Mask | None =
     >>> prompt_rows([[5, 6], [0, 7]], None, np.array([[True, True], [False, True]]))
     ((5, 6), (7,))
     """
+    _check_kind(prompt)
     texts = [prompt] if isinstance(prompt, str) else prompt
     is_text = isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts)
     rows = token_rows([_encode(text, tokenizer) for text in texts] if is_text else prompt)
@@ -46,11 +48,35 @@ def rectangle(rows: Rows) -> Tokens:
 def require_tokenizer(tokenizer: Tokenizer | None) -> Tokenizer:
     """The tokenizer; PromptError where the checkpoint has none."""
     if tokenizer is None:
-        raise PromptError("the checkpoint has no tokenizer files; give token ids, not text")
+        raise PromptError(
+            "the checkpoint has no tokenizer files; give token ids, not text, or a tokenizer"
+        )
     return tokenizer
+
+
+def _check_kind(prompt: object) -> None:
+    """Raise PromptError, saying what to give, for what is often given instead of a prompt."""
+    if prompt is None:
+        raise PromptError("the prompt is None; give a text, or token ids")
+    if isinstance(prompt, (bytes, bytearray)):
+        raise PromptError(f"the prompt is bytes, {brief(prompt)}; give a text: decode them first")
+    if isinstance(prompt, Iterator):
+        raise PromptError(f"the prompt is {kind(prompt)}, read once only; give a list of it")
+    if isinstance(prompt, (set, frozenset, Mapping)):
+        raise PromptError(f"the prompt is {brief(prompt)}, which has no order; give a list")
+    if isinstance(prompt, (list, tuple)):
+        texts = [item for item in prompt if isinstance(item, str)]
+        others = [item for item in prompt if not isinstance(item, str)]
+        if texts and others:
+            raise PromptError(
+                f"the prompt holds texts and other things, such as {brief(texts[0])} and "
+                f"{brief(others[0])}; give texts alone, or token ids alone"
+            )
 
 
 def _encode(text: object, tokenizer: Tokenizer | None) -> list[int]:
     if not isinstance(text, str) or not text:
-        raise PromptError(f"the prompt is {text!r}; give a text of at least one character")
+        start = tokenizer.end_of_text if tokenizer is not None else None
+        how = "" if start is None else f", or [{start}], the end-of-text id, to start from nothing"
+        raise PromptError(f"the prompt is {text!r}; give a text of at least one character{how}")
     return require_tokenizer(tokenizer).encode(text)

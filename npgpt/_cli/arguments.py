@@ -87,11 +87,17 @@ def add_memory(parser: ArgumentParser) -> None:
 
 def add_text(parser: ArgumentParser, ids_option: str, ids_help: str) -> None:
     """Declare the ways to give a text, TEXT and --file, and an option for token ids instead."""
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="the text; - reads standard input")
+    parser.add_argument(
+        "text",
+        nargs="?",
+        metavar="TEXT",
+        help="the text; - reads it from standard input, and leaves out one line break at its end",
+    )
     parser.add_argument(
         "--file",
         metavar="FILE",
-        help="read the text from FILE: UTF-8, taken as it is, its last newline too",
+        help="read the text from FILE, or - for standard input: UTF-8, taken as it is, its last "
+        "line break too",
     )
     parser.add_argument(ids_option, dest="ids", metavar="IDS", type=token_ids, help=ids_help)
     parser.set_defaults(ids_option=ids_option)
@@ -126,8 +132,11 @@ def read_prompt(arguments: Namespace) -> str | list[int]:
     value = ids if ids is not None else _text(arguments)
     if not value:
         (name,) = given
+        how = ""
+        if arguments.ids_option == "--tokens":
+            how = ": to start from nothing, the model's end-of-text id, which npgpt inspect shows"
         raise PromptError(
-            f"{name} {ways[name]!r} holds nothing; give at least one character, or one id"
+            f"{name} {ways[name]!r} holds nothing; give at least one character, or one id{how}"
         )
     return value
 
@@ -249,7 +258,9 @@ def _text(arguments: Namespace) -> str:
     where = "standard input" if name == _STANDARD_INPUT else repr(name)
     try:
         data = _standard_input() if name == _STANDARD_INPUT else Path(name).read_bytes()
-        return data.decode()
+        text = data.decode()
+        # What echo and a shell's <<< add is no part of what was meant.
+        return text if arguments.file is not None else text.removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise PromptError(f"{where} cannot be read ({error.strerror}); check the name") from None
     except UnicodeDecodeError as error:

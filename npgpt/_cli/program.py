@@ -1,11 +1,9 @@
 """The program `npgpt`: reads the command line, runs a command, answers for what goes wrong."""
 
 import argparse
-import difflib
 import errno
 import io
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from npgpt._cli import explanations
 from npgpt._cli.command import Command
 from npgpt._cli.commands import (
     attribute,
@@ -29,9 +28,9 @@ from npgpt._cli.commands import (
     tokenize,
 )
 from npgpt._cli.output import say
-from npgpt._quoting import brief
+from npgpt._quoting import brief, quoted
 from npgpt._versions import versions
-from npgpt.errors import NpgptError, SettingError
+from npgpt.errors import NpgptError, PromptError, SettingError
 
 COMMANDS = (
     generate.COMMAND,
@@ -121,7 +120,20 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments, left_over = command_line().parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    _check_start(words)
+    if words and words[0] == "help":
+        words = [*words[1:2], "--help"]
+    parser = command_line()
+    if not words:
+        parser.print_help()
+        return 0
+    commands = _commands(parser)
+    if words[0] in commands:
+        explanations.check_flags(words[1:], commands[words[0]])
+    elif not words[0].startswith("-"):
+        raise SettingError(explanations.unknown_command(words[0], commands))
+    arguments, left_over = parser.parse_known_args(words)
     if arguments.version:
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
     elif arguments.command is None:
@@ -129,9 +141,23 @@ def _run(argv: Sequence[str] | None) -> int:
         raise SettingError(f"no command is given; give one of {names}; see npgpt --help")
     else:
         if left_over:
-            arguments.parser.error(_explain(left_over, arguments.parser))
-        return arguments.run(arguments) or 0
+            arguments.parser.error(explanations.unknown(left_over, arguments.parser))
+        try:
+            return arguments.run(arguments) or 0
+        except (SettingError, PromptError) as error:
+            spelled = explanations.as_options(str(error), arguments.parser)
+            raise type(error)(spelled) from error
     return 0
+
+
+def _check_start(words: Sequence[str]) -> None:
+    """Raise where an option of a command comes before it."""
+    first = words[0] if words else "-h"
+    if first.startswith("-") and first not in ("-h", "--help", "-V", "--version"):
+        raise SettingError(
+            f"{quoted(first)} comes before the command; write npgpt COMMAND {first}; "
+            "see npgpt --help"
+        )
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -142,7 +168,7 @@ def command_line() -> argparse.ArgumentParser:
         epilog="npgpt COMMAND --help explains a command and gives examples.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_true", help="print the versions and stop")
+    parser.add_argument("-V", "--version", action="store_true", help="print the versions and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in COMMANDS:
         _add(commands, command)
@@ -165,15 +191,10 @@ def _add(commands: "argparse._SubParsersAction[_Parser]", command: Command) -> N
     parser.set_defaults(run=command.run, parser=parser)
 
 
-def _explain(left_over: Sequence[str], parser: argparse.ArgumentParser) -> str:
-    """Why an argument was not understood, and what was perhaps meant."""
-    options = [word.partition("=")[0] for word in left_over if word.startswith("-")]
-    if not options:
-        return f"{left_over[0]!r} is one argument too many; put a text of several words in quotes"
-    all_options = re.findall(r"--[a-z-]+", parser.format_help())
-    near = difflib.get_close_matches(options[0].replace("_", "-"), all_options, n=1)
-    hint = f"did you mean {near[0]}?" if near else "a text that starts with a dash goes after --"
-    return f"there is no option {options[0]!r}; {hint}"
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, by its name."""
+    (choices,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(choices)
 
 
 def _write_text_exactly() -> None:

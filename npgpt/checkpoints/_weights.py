@@ -5,6 +5,7 @@ with an index, by their usual names; then those that `formats.FORMATS` looks for
 """
 
 import os
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -42,6 +43,14 @@ def locate(path: str | os.PathLike[str]) -> Path:
         return Path(prefixed)
     given = resolve_model(path, FILE_NAMES)
     if not os.path.lexists(given):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)):
+            address = re.sub(
+                ":/+", "://", os.fspath(path), count=1
+            )  # of which Path makes one slash
+            raise CheckpointError(
+                f"{address!r}: an address, and npgpt opens files; get a model of the "
+                "Hugging Face hub by `npgpt fetch NAME`, or save its files in a folder"
+            )
         raise CheckpointError(
             f"{str(given)!r}: no such file or folder; give a folder that holds config.json and "
             f"one of {', '.join(FILE_NAMES)}"

@@ -22,6 +22,7 @@ from npgpt._arrays import Array
 from npgpt._quoting import brief
 from npgpt.decoding import _validators as valid
 from npgpt.decoding._compatibility import Setting, check
+from npgpt.decoding._foreign_names import ELSEWHERE, HABITS
 from npgpt.decoding._scoring import Row
 from npgpt.decoding._validators import boolean, integer
 from npgpt.errors import SettingError
@@ -407,8 +408,10 @@ def validated(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name, value in given.items():
         if name not in TABLE:
-            near = _nearest(name)
+            near, elsewhere = meant(name), ELSEWHERE.get(name)
             hint = f"did you mean {near!r}?" if near else f"there are {', '.join(TABLE)}"
+            if elsewhere is not None:
+                hint = elsewhere.python
             raise SettingError(f"{brief(name)} = {brief(value)}: no setting has that name; {hint}")
     return {
         name: None if value is None else TABLE[name].validate(name, value)
@@ -416,12 +419,21 @@ def validated(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _nearest(name: str) -> str | None:
-    """The setting that another library spells so, or else the one that is spelled most like it."""
+def meant(name: str) -> str | None:
+    """The setting that others call so, or else the one that is spelled most like it.
+
+    >>> meant("max_tokens"), meant("beam_size"), meant("top_q"), meant("colour")
+    ('max_new_tokens', 'num_beams', 'top_p', None)
+    """
+    return habit(name) or next(iter(difflib.get_close_matches(name, TABLE, n=1)), None)
+
+
+def habit(name: str) -> str | None:
+    """The setting that others call so, or None."""
     for setting, row in TABLE.items():
         if name in row.aliases:
             return setting
-    return next(iter(difflib.get_close_matches(name, TABLE, n=1)), None)
+    return HABITS.get(name)
 
 
 def _integers(value: Any) -> Iterator[int]:

@@ -119,8 +119,12 @@ def test_a_text_comes_from_a_file_or_standard_input_as_it_is(
     wanted = output(*argv, text)
     assert wanted.startswith(text)
     assert output(*argv, "--file", file) == wanted
-    for name in (["-"], ["--file", "-"]):
-        stdin = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="ascii")
+    for name, data in (
+        (["--file", "-"], text),
+        (["-"], text + "\n"),  # of which one line break is left out, as a shell's $(...) does
+        (["-"], text + "\r\n"),
+    ):
+        stdin = io.TextIOWrapper(io.BytesIO(data.encode()), encoding="ascii")
         monkeypatch.setattr(sys, "stdin", stdin)
         assert output(*argv, *name) == wanted
 
