@@ -36,7 +36,7 @@ from npgpt.model._column_major import column_major
 from npgpt.model._forward import forward
 from npgpt.model._parameters import Parameters, shapes
 from npgpt.model._score import Score, log_probabilities
-from npgpt.tokenizer._encoding import Tokenizer, incremental_decoder
+from npgpt.tokenizer._encoding import Tokenizer, incremental_decoder, whole_characters
 from npgpt.trace import Recorder, Tap, check_patterns, compose, discard
 
 if TYPE_CHECKING or sys.version_info >= (3, 11):
@@ -161,8 +161,8 @@ class GPT:
     ) -> Iterator[str]:
         """The text that `generate` adds to one prompt, in pieces, as they are decided.
 
-        A piece is never half a character. Beams decide at the end, so theirs is one piece. Raises
-        as `generate` does, at once.
+        A piece is never half a character; one that the prompt's ids began comes whole. Beams decide
+        at the end, so theirs is one piece. Raises as `generate` does, at once.
         """
         rows = prompt_rows(prompt, self.tokenizer)
         chosen = self.settings(**settings)
@@ -260,7 +260,7 @@ class GPT:
             rows,
             settings,
             uniforms,
-            decode=self.tokenizer.decode if self.tokenizer else None,
+            decode=functools.partial(_stoppable, self.tokenizer) if self.tokenizer else None,
             context_length=self.config.n_positions,
             vocab_size=vocab_size,
             negative_prompt=(
@@ -290,6 +290,8 @@ class GPT:
 
     def _pieces(self, request: Request, tokenizer: Tokenizer) -> Iterator[str]:
         decoder = incremental_decoder(tokenizer)
+        for token in request.prompts[0]:  # which may have begun a character
+            decoder.push(token)
         decided = stream(request, self.read)
         if decided is None:
             searched = run_request(request, self.read)
@@ -308,6 +310,11 @@ class GPT:
         if bos is None:
             raise SettingError("add_bos is true, but the model names no beginning-of-text token")
         return bos
+
+
+def _stoppable(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
+    """New tokens as the text in which stop strings are looked for: its whole characters."""
+    return whole_characters(tokenizer.decode_bytes(tokens))
 
 
 _refusing_old_names = renamed(deterministic="batch_invariant")

@@ -182,6 +182,7 @@ class Settings:
         needs="`eos_token_id`")
     min_new_tokens: int = _processor(
         0, integer(0), "no end-of-text token before N new tokens",
+        "a stop string ends the text all the same",
         needs="`eos_token_id`", known_to="T4, T5, V", aliases=("min_tokens",))
     prefix_allowed_tokens_fn: AllowedTokens | None = _processor(  # noqa: RUF009
         None, valid.function, "a function: (the prompt's place, the row) → the ids that may follow",
@@ -243,7 +244,8 @@ class Settings:
         "a row ends with the first it reaches, and keeps it", off=((),), holds_ids=True,
         known_to="T4, T5, V", aliases=("stop_token_ids",))
     stop_strings: tuple[str, ...] = _ending(
-        (), valid.strings, "stop once the new text holds TEXT", "the row keeps it",
+        (), valid.strings, "stop once the new text holds TEXT",
+        "the row keeps it; `min_new_tokens` and `min_length` do not hold it back",
         known_to="T4, T5, V, L", aliases=("stop", "stop_sequences"))
 
     pad_token_id: int | None = _output(

@@ -215,6 +215,22 @@ class IncrementalDecoder:
         return self._utf8.decode(b"", final=True)
 
 
+def whole_characters(data: bytes) -> str:
+    """The characters that begin and end within these bytes.
+
+    A character is not there before its last byte is, nor one that began before: what a decoder of
+    all bytes would make U+FFFD at either end, for now, is left out.
+
+    >>> whole_characters("é日".encode()), whole_characters("é日".encode()[1:-1])
+    ('é日', '')
+    """
+    begun_before = 0
+    while begun_before < min(len(data), 3) and data[begun_before] & 0xC0 == 0x80:
+        begun_before += 1
+    utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+    return utf8.decode(data[begun_before:])
+
+
 def incremental_decoder(tokenizer: Tokenizer) -> IncrementalDecoder:
     """A decoder that never gives half a character.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from npgpt._versions import versions
 from npgpt.audit.report._decisions import ledger_data
 from npgpt.decoding._generation import Generation
 from npgpt.errors import SettingError
+from npgpt.tokenizer._encoding import Tokenizer, incremental_decoder
 
 _EXAMPLES = """\
   npgpt generate "Shall I compare thee"
@@ -74,7 +75,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     for option, meaning in (
         ("--force-word", "with beams: TEXT must come, with a space before it or without"),
-        ("--bad-word", "TEXT must not come, with a space before it or without"),
+        (
+            "--bad-word",
+            "TEXT must not come as the tokens that it is usually written in, with a space before "
+            "it or without; other tokens, such as single letters, can still spell it",
+        ),
     ):
         parser.add_argument(
             option, metavar="TEXT", action="append", default=[], help=f"{meaning}; repeatable"
@@ -103,7 +108,7 @@ def _run(arguments: Namespace) -> None:
     elif gpt.tokenizer is None or gpt.settings(**given).num_return_sequences > 1:
         _print_rows(gpt.generate(prompt, **asked), arguments.raw)
     else:
-        text = prompt if isinstance(prompt, str) else gpt.tokenizer.decode(prompt)
+        text = prompt if isinstance(prompt, str) else _begun(gpt.tokenizer, prompt)
         _print_pieces(text, gpt.stream(prompt, **asked), arguments.raw)
 
 
@@ -126,6 +131,12 @@ def _forms(gpt: GPT, word: str) -> list[list[int]]:
     if not word:
         raise SettingError(f"the word {word!r} is empty; give at least one character")
     return [gpt.tokenizer.encode(form) for form in (word, f" {word}")]
+
+
+def _begun(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
+    """The text of tokens without the character that they only begin: the stream has it whole."""
+    decoder = incremental_decoder(tokenizer)
+    return "".join(map(decoder.push, tokens))
 
 
 def _print_pieces(text: str, pieces: Iterable[str], raw: bool) -> None:
