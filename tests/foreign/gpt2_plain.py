@@ -101,9 +101,11 @@ class Net:
         blind = np.isneginf(top)
         if self.bug != "all-masked-row":
             top = np.where(blind, F(0), top)
+        if self.bug == "softmax-max-from-minus-1e4":  # as llm.c's train_gpt2.c
+            top = np.maximum(top, F(-1e4))
         mass = np.exp(scores if self.bug == "softmax-no-max" else scores - top)
         total = mass.sum(-1, keepdims=True)
-        return mass / np.where(blind, F(1), total)
+        return mass / np.where(blind | (total == 0), F(1), total)
 
     # -- the whole ------------------------------------------------------------------------
 

@@ -56,6 +56,12 @@ def test_a_name_does_not_depend_on_how_many_examples_ran(count):
     assert first_name(plain("gelu-erf"), *LOGITS, count=count) == "gelu-erf"
 
 
+def test_a_maximum_that_starts_at_minus_ten_thousand_is_named_as_llm_c_has_it():
+    bug = "softmax-max-from-minus-1e4"
+    assert first_name(plain(bug), "model/logits", "model/scores") == bug
+    assert named(bug).source == "karpathy/llm.c:train_gpt2.c"
+
+
 @pytest.mark.parametrize("bug", ["layernorm-one-pass", "layernorm-eps-outside"])
 def test_bugs_of_layer_norm_are_named_when_it_is_offered_as_an_op(bug):
     def one_pass(x, weight, bias, *, eps):
