@@ -37,6 +37,7 @@ from npgpt.model._forward import forward
 from npgpt.model._parameters import Parameters, shapes
 from npgpt.model._score import Score, log_probabilities
 from npgpt.tokenizer._encoding import Tokenizer, incremental_decoder, whole_characters
+from npgpt.tokenizer._special import Allowed
 from npgpt.trace import Recorder, Tap, check_patterns, compose, discard
 
 if TYPE_CHECKING or sys.version_info >= (3, 11):
@@ -123,6 +124,7 @@ class GPT:
         *,
         negative_prompt: Prompt | None = None,
         assistant: GPT | None = None,
+        allowed_special: Allowed = frozenset(),
         **settings: Unpack[SettingsDict],
     ) -> Generation:
         """Continue each prompt.
@@ -131,16 +133,23 @@ class GPT:
         uniforms in [0, 1): `uniforms`, of the shape that `npgpt.decoding.uniform_shape`
         gives, or those that `seed` makes, or new ones at each call. negative_prompt, one or one for
         each prompt, is what `guidance_scale` leads away from. assistant is the draft model of
-        speculative decoding. A setting that is not given is the checkpoint's own. Without a limit
-        a row goes on until its end-of-text token or the end of the context.
+        speculative decoding. allowed_special, "all" or a set of special tokens such as
+        {"<|endoftext|>"}, are those that a text may hold as such; others are ordinary text. A
+        setting that is not given is the checkpoint's own. Without a limit a row goes on until its
+        end-of-text token or the end of the context.
 
         Raises SettingError, PromptError or ContextLengthError before anything is computed.
         """
-        rows = prompt_rows(prompt, self.tokenizer, mask)
+        rows = prompt_rows(prompt, self.tokenizer, mask, allowed_special=allowed_special)
         chosen = self.settings(**settings)
         uniforms = self._uniforms(chosen, len(rows), seed, uniforms)
+        negative = self._negative(negative_prompt, allowed_special)
         request = self._request(
-            rows, chosen, uniforms, negative_prompt=negative_prompt, draft=assistant
+            rows,
+            chosen,
+            uniforms,
+            negative_prompt=negative,
+            draft=assistant,
         )
         generation = run_request(request, self.read)
         if self.tokenizer is None:
@@ -157,6 +166,7 @@ class GPT:
         *,
         negative_prompt: Prompt | None = None,
         assistant: GPT | None = None,
+        allowed_special: Allowed = frozenset(),
         **settings: Unpack[SettingsDict],
     ) -> Iterator[str]:
         """The text that `generate` adds to one prompt, in pieces, as they are decided.
@@ -164,25 +174,37 @@ class GPT:
         A piece is never half a character; one that the prompt's ids began comes whole. Beams decide
         at the end, so theirs is one piece. Raises as `generate` does, at once.
         """
-        rows = prompt_rows(prompt, self.tokenizer)
+        rows = prompt_rows(prompt, self.tokenizer, allowed_special=allowed_special)
         chosen = self.settings(**settings)
         uniforms = self._uniforms(chosen, len(rows), seed, uniforms)
+        negative = self._negative(negative_prompt, allowed_special)
         request = self._request(
-            rows, chosen, uniforms, negative_prompt=negative_prompt, draft=assistant
+            rows,
+            chosen,
+            uniforms,
+            negative_prompt=negative,
+            draft=assistant,
         )
         count = len(rows) * chosen.num_return_sequences
         if count != 1:
             raise PromptError(f"{count} rows cannot be streamed; ask for one, of one prompt")
         return self._pieces(request, require_tokenizer(self.tokenizer))
 
-    def score(self, text: Prompt, *, stride: int | None = None, add_bos: bool = False) -> Score:
+    def score(
+        self,
+        text: Prompt,
+        *,
+        stride: int | None = None,
+        add_bos: bool = False,
+        allowed_special: Allowed = frozenset(),
+    ) -> Score:
         """The log-probability of each token of one text, or of one row of ids.
 
         `model.score.log_probabilities` says how a text longer than the context is read. The first
         token has nothing before it and is not scored, unless `add_bos` puts the model's
-        beginning-of-text token there.
+        beginning-of-text token there. allowed_special: as `generate` has it.
         """
-        rows = prompt_rows(text, self.tokenizer)
+        rows = prompt_rows(text, self.tokenizer, allowed_special=allowed_special)
         if len(rows) > 1:
             raise PromptError(f"{len(rows)} rows are given; score them one by one")
         (row,) = rows
@@ -242,13 +264,18 @@ class GPT:
         seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
         return seed_uniforms(seed, *uniform_shape(settings, rows, self.config.n_positions))
 
+    def _negative(self, prompt: Prompt | None, allowed_special: Allowed) -> Rows | None:
+        if prompt is None:
+            return None
+        return prompt_rows(prompt, self.tokenizer, allowed_special=allowed_special)
+
     def _request(
         self,
         rows: Rows,
         settings: Settings,
         uniforms: npt.ArrayLike | None,
         *,
-        negative_prompt: Prompt | None,
+        negative_prompt: Rows | None,
         draft: GPT | None,
     ) -> Request:
         if not (draft is None or isinstance(draft, GPT)):
@@ -263,9 +290,7 @@ class GPT:
             decode=functools.partial(_stoppable, self.tokenizer) if self.tokenizer else None,
             context_length=self.config.n_positions,
             vocab_size=vocab_size,
-            negative_prompt=(
-                None if negative_prompt is None else prompt_rows(negative_prompt, self.tokenizer)
-            ),
+            negative_prompt=negative_prompt,
             assistant=None if draft is None else draft.read,
         )
         if draft is not None:

@@ -14,15 +14,24 @@ from npgpt.decoding._scoring import Rows
 from npgpt.errors import PromptError
 from npgpt.model._inputs import checked_tokens
 from npgpt.tokenizer._encoding import Tokenizer
+from npgpt.tokenizer._special import Allowed
 
 # A text, several texts, one row of token ids, or several rows.
 Prompt: TypeAlias = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tokens
 
 
-def prompt_rows(prompt: Prompt, tokenizer: Tokenizer | None, mask: Mask | None = None) -> Rows:
+def prompt_rows(
+    prompt: Prompt,
+    tokenizer: Tokenizer | None,
+    mask: Mask | None = None,
+    *,
+    allowed_special: Allowed = frozenset(),
+) -> Rows:
     """Rows of token ids, each as long as it is: without the columns that `mask` calls padding.
 
-    Raises PromptError for an empty text, a text without a tokenizer, and a mask of another shape.
+    Special tokens in a text are tokens where `allowed_special` names them, as in
+    `Tokenizer.encode`. Raises PromptError for an empty text, a text without a tokenizer, and a mask
+    of another shape.
 
     >>> prompt_rows([[5, 6], [0, 7]], None, np.array([[True, True], [False, True]]))
     ((5, 6), (7,))
@@ -30,7 +39,9 @@ def prompt_rows(prompt: Prompt, tokenizer: Tokenizer | None, mask: Mask | None =
     _check_kind(prompt)
     texts = [prompt] if isinstance(prompt, str) else prompt
     is_text = isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts)
-    rows = token_rows([_encode(text, tokenizer) for text in texts] if is_text else prompt)
+    rows = token_rows(
+        [_encode(text, tokenizer, allowed_special) for text in texts] if is_text else prompt
+    )
     if mask is None:
         return rows
     tokens, real = checked_tokens(rectangle(rows), mask)
@@ -74,9 +85,9 @@ def _check_kind(prompt: object) -> None:
             )
 
 
-def _encode(text: object, tokenizer: Tokenizer | None) -> list[int]:
+def _encode(text: object, tokenizer: Tokenizer | None, allowed_special: Allowed) -> list[int]:
     if not isinstance(text, str) or not text:
         start = tokenizer.end_of_text if tokenizer is not None else None
         how = "" if start is None else f", or [{start}], the end-of-text id, to start from nothing"
         raise PromptError(f"the prompt is {text!r}; give a text of at least one character{how}")
-    return require_tokenizer(tokenizer).encode(text)
+    return require_tokenizer(tokenizer).encode(text, allowed_special=allowed_special)

@@ -47,6 +47,19 @@ def add_tokenizer(parser: ArgumentParser) -> None:
     )
 
 
+def add_special(parser: ArgumentParser) -> None:
+    """Declare --allow-special."""
+    parser.add_argument(
+        "--allow-special",
+        dest="allowed_special",
+        action="store_const",
+        const="all",
+        default=frozenset(),
+        help="take special tokens in the text, such as <|endoftext|>, as such: else they are "
+        "ordinary text",
+    )
+
+
 def add_raw(parser: ArgumentParser) -> None:
     """Declare --raw."""
     parser.add_argument(

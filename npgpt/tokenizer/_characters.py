@@ -53,6 +53,9 @@ class CharacterTokenizer(Tokenizer):
                 "that the model knows"
             ) from None
 
+    def _encode_word(self, word: bytes) -> list[int]:
+        raise TokenizerError(f"{brief(word)} is not UTF-8, and the model knows characters only")
+
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The characters that ids stand for, in UTF-8; TokenizerError for an unknown id."""
         characters = self._characters

@@ -14,6 +14,7 @@ from npgpt.errors import TokenizerError
 from npgpt.tokenizer._byte_alphabet import to_bytes, to_printable
 from npgpt.tokenizer._checks import check_tokenizer
 from npgpt.tokenizer._merge import Merges, merge
+from npgpt.tokenizer._places import character_lengths, runs
 from npgpt.tokenizer._special import Allowed, check_text, cut_special
 from npgpt.tokenizer._words import words
 
@@ -93,6 +94,47 @@ class Tokenizer:
             for several in words(piece):
                 ids += itertools.chain.from_iterable(map(self._word_ids.__getitem__, several))
         return ids
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """The ids of bytes, which need not be UTF-8, such that `decode_bytes` gives them again.
+
+        Where they are a text, these are its ids. Each run of bytes that are none is a word of its
+        own. Raises TokenizerError for anything but bytes.
+
+        >>> from npgpt.tokenizer._training import train
+        >>> train(["to be or not to be"], vocab_size=260).encode_bytes(b"to\\xff be")
+        [257, 187, 258]
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TokenizerError(f"{brief(data)} is not bytes; give bytes, or a text to `encode`")
+        ids: list[int] = []
+        for part, is_text in runs(bytes(data)):
+            ids += self.encode(part.decode()) if is_text else self._encode_word(part)
+        return ids
+
+    def _encode_word(self, word: bytes) -> Iterable[int]:
+        return self._word_ids[word]
+
+    def offsets(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """For each id, (start, end) of the characters of `decode(ids)` that hold its bytes.
+
+        An id of part of a character has the place of all of it, so that neighbours can overlap.
+
+        >>> from npgpt.tokenizer._training import train
+        >>> tokenizer = train(["to be or not to be"], vocab_size=260)
+        >>> tokenizer.offsets(tokenizer.encode("to be é"))
+        [(0, 2), (2, 5), (5, 6), (6, 7), (6, 7)]
+        """
+        listed = _listed(ids)
+        lengths = [len(self.decode_bytes([token])) for token in listed]
+        of_byte: list[int] = []  # the character that each byte is of
+        for place, (length, _) in enumerate(character_lengths(self.decode_bytes(listed))):
+            of_byte += [place] * length
+        ends = list(itertools.accumulate(lengths))
+        return [
+            (of_byte[end - length], of_byte[end - 1] + 1)
+            for length, end in zip(lengths, ends, strict=True)
+        ]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that ids stand for, which need not be whole characters.

@@ -14,6 +14,7 @@ from npgpt._cli.arguments import (
     add_memory,
     add_model,
     add_raw,
+    add_special,
     add_text,
     add_tokenizer,
     load_model,
@@ -48,6 +49,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
     add_model(parser)
     add_tokenizer(parser)
+    add_special(parser)
     add_dtype(parser)
     add_memory(parser)
     add_raw(parser)
@@ -94,6 +96,7 @@ def _run(arguments: Namespace) -> None:
     gpt = load_model(arguments)
     given = _settings(gpt, arguments)
     asked: dict[str, Any] = {"seed": arguments.seed, **given}
+    asked["allowed_special"] = arguments.allowed_special
     if arguments.negative_prompt is not None:
         asked["negative_prompt"] = arguments.negative_prompt
     if arguments.assistant is not None:

@@ -9,6 +9,7 @@ from npgpt._cli.arguments import (
     add_dtype,
     add_memory,
     add_model,
+    add_special,
     add_text,
     add_tokenizer,
     load_model,
@@ -33,6 +34,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--tokens", 'token ids instead of a text: "1 2 3"')
     add_model(parser)
     add_tokenizer(parser)
+    add_special(parser)
     add_dtype(parser)
     add_memory(parser)
     parser.add_argument(
@@ -54,7 +56,12 @@ def _run(arguments: Namespace) -> None:
     gpt = load_model(arguments)
     window = gpt.config.n_positions
     stride = default_stride(gpt.config) if arguments.stride is None else arguments.stride
-    score = gpt.score(text, stride=stride, add_bos=arguments.add_bos)
+    score = gpt.score(
+        text,
+        stride=stride,
+        add_bos=arguments.add_bos,
+        allowed_special=arguments.allowed_special,
+    )
     scored = int(np.count_nonzero(~np.isnan(score.log_probabilities)))
     if arguments.json:
         print_json(

@@ -3,7 +3,14 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from npgpt._cli.arguments import add_model, add_raw, add_text, add_tokenizer, read_prompt
+from npgpt._cli.arguments import (
+    add_model,
+    add_raw,
+    add_special,
+    add_text,
+    add_tokenizer,
+    read_prompt,
+)
 from npgpt._cli.command import Command
 from npgpt._cli.output import print_json, print_table, shown
 from npgpt._gpt import default_model
@@ -26,18 +33,27 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_text(parser, "--decode", 'print the text that token ids stand for: "1 2 3"')
     add_model(parser)
     add_tokenizer(parser)
+    add_special(parser)
     add_raw(parser)
 
 
 def _run(arguments: Namespace) -> None:
     given = read_prompt(arguments)
     tokenizer = _tokenizer(arguments.tokenizer, arguments.model)
-    tokens = tokenizer.encode(given) if isinstance(given, str) else given
+    tokens = (
+        tokenizer.encode(given, allowed_special=arguments.allowed_special)
+        if isinstance(given, str)
+        else given
+    )
     text = tokenizer.decode(tokens)
     if arguments.json:
-        print_json(
-            "tokenize", {"tokens": tokens, "pieces": pieces(tokenizer, tokens), "text": text}
-        )
+        fields = {
+            "tokens": tokens,
+            "pieces": pieces(tokenizer, tokens),
+            "offsets": tokenizer.offsets(tokens),
+            "text": text,
+        }
+        print_json("tokenize", fields)
     elif isinstance(given, str):
         print_table([("id", "token"), *((str(t), piece(tokenizer, t)) for t in tokens)], left=0)
         print(f"\n{len(tokens)} tokens")
