@@ -5,8 +5,8 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+from npgpt._foreign_names import ELSEWHERE
 from npgpt._quoting import quoted
-from npgpt.decoding._foreign_names import ELSEWHERE
 from npgpt.decoding._settings import TABLE, habit, meant
 
 _LISTED = "--help lists the options"

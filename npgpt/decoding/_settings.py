@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from npgpt._arrays import Array
+from npgpt._foreign_names import ELSEWHERE, HABITS
 from npgpt._quoting import brief
 from npgpt.decoding import _validators as valid
 from npgpt.decoding._compatibility import Setting, check
-from npgpt.decoding._foreign_names import ELSEWHERE, HABITS
 from npgpt.decoding._scoring import Row
 from npgpt.decoding._validators import boolean, integer
 from npgpt.errors import SettingError

@@ -8,7 +8,7 @@ import pytest
 
 import npgpt
 from npgpt._cli.program import main
-from npgpt.decoding._foreign_names import ELSEWHERE, HABITS
+from npgpt._foreign_names import ELSEWHERE, HABITS
 from npgpt.decoding._settings import TABLE
 from npgpt.errors import PromptError, SettingError
 from tests.helpers.command_line import output, run
