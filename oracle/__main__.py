@@ -23,8 +23,7 @@ def main() -> int:
 def remedy(missing: str) -> str:
     """What to do about a package that is not there."""
     return (
-        f"pip install {missing}, or all that the oracle needs by pip install ./oracle in a "
-        "checkout, or pip install npgpt-oracle"
+        f"pip install {missing}, or all that the oracle needs by pip install ./oracle in a checkout"
     )
 
 

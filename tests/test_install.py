@@ -170,7 +170,7 @@ def test_the_installed_plugin_judges(both_installed: Path, tmp_path: Path) -> No
     asked = ("--gpt2-subject=theirs:subject", "--gpt2-examples=5", "-k", "gpt2 and relu")
     command = (both_installed, "-m", "pytest", "-p", "no:cacheprovider", *asked)
     done = _run(*command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)})
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_installed_judge_judges(both_installed: Path, tmp_path: Path) -> None:
