@@ -37,7 +37,7 @@ def named(*patterns: str) -> tuple[Check, ...]:
     """The checks of any size whose names fit one of the patterns, as in a shell.
 
     >>> [check.name for check in named("cache/*p*", "ops/gelu")]
-    ['ops/gelu', 'cache/in pieces', 'cache/padding', 'cache/long padding']
+    ['ops/gelu', 'cache/in pieces', 'cache/padding', 'cache/long padding', 'cache/gpt2']
     """
     return tuple(check for check in CHECKS if any(fnmatch(check.name, p) for p in patterns))
 

@@ -85,7 +85,7 @@ def check_op(
     cannot be called as the op is.
 
     >>> check_op("relu", lambda x: np.maximum(x, 0), dtype="float16", examples=20)
-    OpResult(op='relu', dtype='float16', seed=0, examples=20, ties=0, error=0.0)
+    OpResult(op='relu', dtype='float16', seed=0, examples=22, ties=0, error=0.0)
     >>> check_op("relu", abs, examples=20)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...

@@ -83,7 +83,7 @@ def scripted(pieces: Sequence[bytes]) -> WideLanguageModel:
     """The model that says these pieces in their order, each of them a token, and then the first.
 
     >>> script = scripted([b"on", b"ce", b" up"])
-    >>> script.logits_of([[0]]).argmax(), script.text_of([0, 1])
+    >>> int(script.logits_of([[0]]).argmax()), script.text_of([0, 1])
     (1, 'once')
     """
     count = len(pieces)

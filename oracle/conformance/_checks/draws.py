@@ -170,7 +170,7 @@ def error_of(count: int, p: float, draws: int = DRAWS) -> float:
     if p >= 1:
         return 0.0 if count == draws else np.inf
     pvalue = stats.binomtest(count, draws, p).pvalue
-    return math.log(max(pvalue, 1e-300)) / math.log(LEVEL)
+    return math.log(max(pvalue, 1e-300)) / math.log(LEVEL) + 0.0  # a p-value of 1 gives -0.0
 
 
 def _counts(problem: DrawProblem, answer: Any) -> Counter[tuple[int, ...]] | str:

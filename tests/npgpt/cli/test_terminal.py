@@ -30,7 +30,9 @@ def on_a_terminal(*argv: object, columns: int = 80) -> str:
     modes = termios.tcgetattr(its)
     modes[1] &= ~termios.OPOST
     termios.tcsetattr(its, termios.TCSANOW, modes)
-    started = process(argv, stdout=its, env={"PYTHONIOENCODING": "utf-8"})
+    # A size in the environment, as pytest-xdist sets one, would come before the terminal's own.
+    env = {"PYTHONIOENCODING": "utf-8", "COLUMNS": "", "LINES": ""}
+    started = process(argv, stdout=its, env=env)
     os.close(its)
     data = b""
     try:

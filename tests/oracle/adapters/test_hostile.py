@@ -110,6 +110,9 @@ def test_what_has_killed_its_keeper_ends_too(tmp_path, deed):
         assert do(subject, "answer").tolist() == [[1]]
         process = int(note.read_text())
         assert runs(process)
+    until = time.monotonic() + NEVER
+    while runs(process) and time.monotonic() < until:  # it is ended, and gone a little later
+        time.sleep(0.01)
     assert not runs(process)
 
 

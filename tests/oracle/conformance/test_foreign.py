@@ -77,7 +77,7 @@ def in_numpy(bug, monkeypatch):
 
 def named_first(judgement, bug):
     assert judgement.verdict == WRONG
-    return judgement.suspects[0].mutant.id == bug
+    return [suspect.mutant.id for suspect in judgement.suspects[:1]] == [bug]
 
 
 @NODE

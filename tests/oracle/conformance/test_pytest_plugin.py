@@ -39,7 +39,8 @@ def test_nothing_is_added_unless_asked_for(suite):
 
 
 def test_the_checks_run_beside_their_own_tests_and_end_in_the_commands_summary(suite):
-    done = suite("--gpt2-subject=theirs:subject", "--gpt2-examples=20", "--gpt2-seed=0", "-v")
+    asked = ("--gpt2-subject=theirs:subject", "--gpt2-sizes=toy", "--gpt2-examples=20")
+    done = suite(*asked, "--gpt2-seed=0", "-v")
     done.assert_outcomes(passed=2, failed=1)
     done.stdout.fnmatch_lines(
         [
@@ -63,7 +64,7 @@ def test_what_is_not_offered_is_not_collected(suite):
 
 
 def test_some_checks_may_be_chosen(suite):
-    asked = ("--gpt2-subject=theirs:subject", "--gpt2-examples=5")
+    asked = ("--gpt2-subject=theirs:subject", "--gpt2-sizes=toy", "--gpt2-examples=5")
     suite(*asked, "-k", "gpt2 and relu").assert_outcomes(passed=1, deselected=2)
     suite(*asked, "--gpt2-only=*/relu", "--gpt2-only", "cache/one by one").assert_outcomes(passed=2)
 
@@ -81,7 +82,7 @@ def test_a_missing_subject_is_one_line(suite):
         ("--gpt2-seed=-1", "--gpt2-seed: '-1' is not a seed; give 0 to 18446744073709551615"),
         ("--gpt2-examples=many", "--gpt2-examples: 'many' is not a number of examples; give 1 or"),
         ("--gpt2-sizes=huge", "--gpt2-sizes: invalid choice: 'huge' (choose from"),
-        ("--gpt2-only=nothing/*", "no check fits --only nothing/[*] at --sizes borders; they are"),
+        ("--gpt2-only=nothing/*", "no check fits --only nothing/[*]; they are"),
         ("--gpt2-xfail=no/file", "[[]Errno 2] No such file or directory: 'no/file'"),
         ("--gpt2-json=no/folder/o.json", "no/folder/o.json cannot be written: its folder is not"),
         ("--gpt2-dtype=float16", "theirs:subject takes no dtype: it is not a function; leave it"),
@@ -131,7 +132,8 @@ def test_the_configuration_may_say_it_all(suite, pytester):
 
 def test_known_failures_are_expected_and_told_when_they_are_none(suite, pytester):
     known = pytester.makefile(".txt", known="ops/gelu: a ReLU in its place, issue 3")
-    asked = ("--gpt2-subject=theirs:subject", "--gpt2-examples=20", f"--gpt2-xfail={known}")
+    subject = ("--gpt2-subject=theirs:subject", "--gpt2-sizes=toy")
+    asked = (*subject, "--gpt2-examples=20", f"--gpt2-xfail={known}")
     done = suite(*asked)
     done.assert_outcomes(passed=2, xfailed=1)
     assert done.ret == 0
