@@ -126,13 +126,20 @@ def matrix(cells: Sequence[Cell]) -> Iterator[str]:
         ours = [cell for cell in cells if families[cell.mutant] == name]
         checks = list(dict.fromkeys(cell.check for cell in ours))
         yield ""
-        yield f"{name}: # seen, . not"
+        yield f"{name}: # seen, . not, blank not tried"
         for place, check in enumerate(checks):
             size = sizes.get(check, "toy")
             yield f"{'':30}{'| ' * place}{check}" + ("" if size == "toy" else f" ({size})")
         for mutant in dict.fromkeys(cell.mutant for cell in ours):
-            marks = ["#" if found[mutant, check].mismatches else "." for check in checks]
-            yield f"{mutant:30}{' '.join(marks)}"
+            marks = [_mark(found.get((mutant, check))) for check in checks]
+            yield f"{mutant:30}{' '.join(marks)}".rstrip()
+
+
+def _mark(cell: Cell | None) -> str:
+    """Nothing where the check was not put before the mutant: it is of another size."""
+    if cell is None:
+        return " "
+    return "#" if cell.mismatches else "."
 
 
 def _meant(check: Check, mutant: Mutant, dtype: str) -> bool:

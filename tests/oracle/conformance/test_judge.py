@@ -109,6 +109,21 @@ def column(task):
     return power._column(task)
 
 
+def test_a_mutant_that_a_check_of_another_size_was_not_put_before_has_a_blank_there():
+    cells = [
+        power.Cell("model/logits", "gelu-erf", 5, 1, 0.25, ""),
+        power.Cell("model/wide", "layernorm-first-1024", 5, 0, 0.25, ""),
+    ]
+    assert list(power.matrix(cells)) == [
+        "",
+        "model: # seen, . not, blank not tried",
+        f"{'':30}model/logits",
+        f"{'':30}| model/wide (borders)",
+        f"{'gelu-erf':30}#",
+        f"{'layernorm-first-1024':30}  .",
+    ]
+
+
 def test_a_mutant_that_no_check_sees_survives():
     cell = power.Cell("model/logits", "gelu-erf", 5, 0, 0.25, "")
     assert power.survivors([cell]) == {"gelu-erf": 0.25}
